@@ -3,13 +3,9 @@
  * Everything here survives `structuredClone`, so that a page and its worker can each build the same tokenizer.
  */
 
-/** Many strings in two flat arrays, decoded on demand: 280,147 merges cost 5 MB instead of 280,147 objects. */
-export interface PackedStrings {
-  /** UTF-8 bytes of all strings, back to back. */
-  readonly bytes: Uint8Array;
-  /** [n + 1]; string i is `bytes[offsets[i] .. offsets[i + 1])`. */
-  readonly offsets: Uint32Array;
-}
+import type { PackedStrings } from "../bytes/packed-strings.ts";
+
+export type { PackedStrings };
 
 /** ggml's token types. Source: llama.cpp include/llama.h, `llama_token_type`. */
 export const TOKEN_TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;

@@ -1,0 +1,85 @@
+/**
+ * The contract of a backend: load a Program with its weights, then run steps. What changes from step to step travels in the `Step`;
+ * everything else is fixed at load. The same conformance suite runs every backend.
+ */
+import type { Program } from "../graph/program.ts";
+import type { KvLayer, Weight } from "../graph/tensor.ts";
+import type { QuantMatrix } from "../quant/format.ts";
+
+/** Tokens of a KV page: the unit of allocation, and the segment of attention (design: segmentation is part of the result's bits). */
+export const PAGE_TOKENS = 64;
+
+/** Consecutive tokens of one sequence in a step. */
+export interface Span {
+  readonly nTokens: number;
+  /** Position of its first token. */
+  readonly position: number;
+  /** Page numbers of the sequence; page i holds positions [64 i, 64 i + 64). Covers every position of the span. */
+  readonly pages: ArrayLike<number>;
+}
+
+/** One pass over the weights: tokens of one or several sequences. */
+export interface Step {
+  /** [nTokens], the spans' tokens back to back. */
+  readonly tokens: ArrayLike<number>;
+  readonly spans: readonly Span[];
+  /** Rows of `tokens` whose logits are wanted, ascending; may be empty. */
+  readonly outputs: ArrayLike<number>;
+}
+
+/** Where a backend gets weights from: `model/`'s reader of a file, or a test's own. */
+export interface WeightReader {
+  readonly canReadSync: boolean;
+  rows(weight: Weight, begin: number, end: number, signal?: AbortSignal): Promise<QuantMatrix>;
+  rowSync(weight: Weight, row: number): QuantMatrix;
+}
+
+export interface LoadOptions {
+  /** Pages of the KV cache that are reserved. */
+  readonly nPages: number;
+  /** Most tokens in one step. */
+  readonly maxTokens: number;
+  /** Most rows of logits in one step. */
+  readonly maxOutputs: number;
+  /** Labels that stay readable after a step (traces). */
+  readonly keep?: readonly string[];
+  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadedProgram {
+  /** What was chosen and why, in words: kernel variant, threads. */
+  readonly description: string;
+  /** Logits [nOutputs, nVocab]; a view that the next step overwrites. */
+  run(step: Step): Float32Array;
+  /** Copies one page to another (copy on write). */
+  copyPage(from: number, to: number): void;
+  /** The rows of a kept label after a step: [rows, nCols]. */
+  read(label: string): Float32Array;
+  /** Frees memory; idempotent. */
+  dispose(): void;
+}
+
+/** Bytes that a backend will hold, known before a weight is read. */
+export interface MemoryPlan {
+  readonly weightsBytes: number;
+  readonly kvBytes: number;
+  readonly scratchBytes: number;
+}
+
+export interface Backend {
+  readonly name: "reference" | "wasm" | "webgpu";
+  plan(program: Program, options: LoadOptions): MemoryPlan;
+  load(program: Program, weights: WeightReader, options: LoadOptions): Promise<LoadedProgram>;
+}
+
+/** Bytes of one token in an f16 cache: K and V of every layer. */
+export function kvBytesPerToken(layers: readonly KvLayer[]): number {
+  return layers.reduce((sum, layer) => sum + 2 * 2 * layer.nHeadKv * layer.headDim, 0);
+}
+
+/**
+ * How far a backend may be from the reference per op, as NMSE against it on random inputs. Integer dot products are exact, so what
+ * is left is one f32 rounding per step: 2⁻²⁴ relative, squared, times a few steps. `exp` in f32 is good to 2 ulp.
+ */
+export const OP_TOLERANCE = { exact: 0, f32: 1e-12, attention: 1e-11, activation: 1e-12 } as const;

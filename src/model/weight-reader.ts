@@ -1,0 +1,70 @@
+/**
+ * Reads the rows of a weight from the file, in pieces, always in the format's canonical layout: an I2_S file of another layout is
+ * reordered here, so that no backend knows there is more than one.
+ */
+import type { ByteSource } from "../bytes/byte-source.ts";
+import { GgufError } from "../errors.ts";
+import type { GgufFile, GgufTensor } from "../gguf/metadata.ts";
+import type { Weight } from "../graph/tensor.ts";
+import type { QuantMatrix } from "../quant/format.ts";
+import { type I2sLayout, toX86 } from "../quant/i2_s.ts";
+import { quantFormat } from "../quant/registry.ts";
+
+export class FileWeightReader {
+  readonly #source: ByteSource;
+  readonly #tensors: ReadonlyMap<string, GgufTensor>;
+  readonly #i2sLayout: I2sLayout;
+  readonly #scales = new Map<string, number>();
+
+  constructor(source: ByteSource, file: GgufFile, i2sLayout: I2sLayout = "x86") {
+    this.#source = source;
+    this.#tensors = new Map(file.tensors.map((tensor) => [tensor.name, tensor]));
+    this.#i2sLayout = i2sLayout;
+  }
+
+  /** Whether `readRowSync` works on this source. */
+  get canReadSync(): boolean {
+    return this.#source.readSync !== undefined;
+  }
+
+  /**
+   * Rows [begin, end) of `weight`. `begin` must be a multiple of 4, and `end` too unless it is the last row.
+   * @throws GgufError `weight-scale` where the scale of an I2_S tensor is not finite.
+   */
+  async rows(weight: Weight, begin: number, end: number, signal?: AbortSignal): Promise<QuantMatrix> {
+    const tensor = this.#tensor(weight);
+    const rowBytes = quantFormat(weight.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
+    const scale = await this.#scale(weight, tensor, signal);
+    const data = await this.#source.read(tensor.byteOffset + begin * rowBytes, (end - begin) * rowBytes, signal);
+    const matrix: QuantMatrix = { nRows: end - begin, nCols: weight.nCols, data, scale };
+    return weight.format === "I2_S" ? toX86(matrix, this.#i2sLayout) : matrix;
+  }
+
+  /** One row of an embedding, without waiting. */
+  rowSync(weight: Weight, row: number): QuantMatrix {
+    const tensor = this.#tensor(weight);
+    const rowBytes = quantFormat(weight.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
+    const data = this.#source.readSync!(tensor.byteOffset + row * rowBytes, rowBytes);
+    return { nRows: 1, nCols: weight.nCols, data, scale: this.#scales.get(weight.name) ?? 1 };
+  }
+
+  #tensor(weight: Weight): GgufTensor {
+    return this.#tensors.get(weight.name)!;
+  }
+
+  async #scale(weight: Weight, tensor: GgufTensor, signal?: AbortSignal): Promise<number> {
+    if (weight.format !== "I2_S") return 1;
+    const known = this.#scales.get(weight.name);
+    if (known !== undefined) return known;
+    const at = tensor.byteOffset + (weight.nRows * weight.nCols) / 4;
+    const tail = await this.#source.read(at, 4, signal);
+    const scale = new DataView(tail.buffer, tail.byteOffset).getFloat32(0, true);
+    if (!Number.isFinite(scale)) {
+      throw new GgufError("weight-scale", `model: the scale of tensor '${weight.name}' at byte ${at} is ${scale}; must be finite`, at, {
+        data: { tensor: weight.name },
+      });
+    }
+    this.#scales.set(weight.name, scale);
+    return scale;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Q8_0: 32 weights in 34 bytes: f16 scale d, then 32 signed bytes; w = q · d. Activations are rounded to int8 per 32 values.
+ * Source: ggml-org/llama.cpp@c392e50, ggml/src/ggml-common.h `block_q8_0`, ggml-quants.c `quantize_row_q8_0_ref` (which rounds half
+ * away from zero; kept here, so that our files equal llama-quantize's).
+ */
+import { f16ToF32, f32ToF16 } from "../numerics/f16.ts";
+import type { QuantFormat } from "./format.ts";
+
+const BLOCK = 32;
+const BLOCK_BYTES = 34;
+
+export const q8_0: QuantFormat = {
+  name: "Q8_0",
+  blockElements: BLOCK,
+  activation: "int8-block32",
+  rowBytes: (nCols) => (nCols / BLOCK) * BLOCK_BYTES,
+  dequantizeRow(matrix, row, out) {
+    const rowBytes = (matrix.nCols / BLOCK) * BLOCK_BYTES;
+    const view = new DataView(matrix.data.buffer, matrix.data.byteOffset + row * rowBytes, rowBytes);
+    for (let b = 0; b < matrix.nCols / BLOCK; b++) {
+      const d = f16ToF32(view.getUint16(b * BLOCK_BYTES, true));
+      for (let i = 0; i < BLOCK; i++) out[b * BLOCK + i] = view.getInt8(b * BLOCK_BYTES + 2 + i) * d;
+    }
+  },
+  quantize(values, nRows, nCols) {
+    const nBlocks = values.length / BLOCK;
+    const data = new Uint8Array(nBlocks * BLOCK_BYTES);
+    const view = new DataView(data.buffer);
+    for (let b = 0; b < nBlocks; b++) {
+      let max = 0;
+      for (let i = 0; i < BLOCK; i++) max = Math.max(max, Math.abs(values[b * BLOCK + i]!));
+      const d = Math.fround(max / 127);
+      const inverse = d === 0 ? 0 : Math.fround(1 / d);
+      view.setUint16(b * BLOCK_BYTES, f32ToF16(d), true);
+      for (let i = 0; i < BLOCK; i++) {
+        const scaled = Math.fround(values[b * BLOCK + i]! * inverse);
+        view.setInt8(b * BLOCK_BYTES + 2 + i, Math.sign(scaled) * Math.floor(Math.abs(scaled) + 0.5));
+      }
+    }
+    return { nRows, nCols, data, scale: 1 };
+  },
+  dot(matrix, row, x) {
+    if (x.kind !== "int8-block32") throw new Error(`Q8_0 weights take int8 activations per block, not ${x.kind}`);
+    const rowBytes = (matrix.nCols / BLOCK) * BLOCK_BYTES;
+    const view = new DataView(matrix.data.buffer, matrix.data.byteOffset + row * rowBytes, rowBytes);
+    let sum = 0;
+    for (let b = 0; b < matrix.nCols / BLOCK; b++) {
+      let blockSum = 0;
+      for (let i = 0; i < BLOCK; i++) blockSum += view.getInt8(b * BLOCK_BYTES + 2 + i) * x.q[b * BLOCK + i]!;
+      sum += blockSum * f16ToF32(view.getUint16(b * BLOCK_BYTES, true)) * x.scales[b]!;
+    }
+    return sum;
+  },
+};

@@ -4,8 +4,8 @@
  */
 import type { LoadedProgram } from "../backends/backend.ts";
 import { abortError, ConfigError, ContextOverflowError } from "../errors.ts";
-import { PageTable } from "../kv-cache/page-table.ts";
 import type { PagePool } from "../kv-cache/page-pool.ts";
+import { PageTable } from "../kv-cache/page-table.ts";
 
 /** Which rows of logits a prefill returns. */
 export type LogitsWanted = "last" | "all" | "none";
@@ -50,7 +50,12 @@ export class SessionCore {
    * An abort between chunks leaves the finished chunks in the cache.
    * @throws ContextOverflowError, ConfigError `token-id`, BackendError `kv-cache-full`, AbortError
    */
-  async prefill(ids: ArrayLike<number>, wanted: LogitsWanted, yieldToEvents: YieldToEvents, signal?: AbortSignal): Promise<Float32Array> {
+  async prefill(
+    ids: ArrayLike<number>,
+    wanted: LogitsWanted,
+    yieldToEvents: YieldToEvents,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
     this.#check(ids);
     const { nVocab, maxTokens, maxOutputs } = this.#host;
     const nRows = ids.length === 0 || wanted === "none" ? 0 : wanted === "all" ? ids.length : 1;
@@ -93,7 +98,11 @@ export class SessionCore {
     const position = this.nPast;
     this.#table.reserve(tokens.length);
     try {
-      const logits = this.#host.program.run({ tokens, spans: [{ nTokens: tokens.length, position, pages: this.#table.pages }], outputs });
+      const logits = this.#host.program.run({
+        tokens,
+        spans: [{ nTokens: tokens.length, position, pages: this.#table.pages }],
+        outputs,
+      });
       this.#table.advance(tokens.length);
       this.#tokens.push(...tokens);
       return logits;
@@ -110,14 +119,19 @@ export class SessionCore {
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i]!;
       if (!Number.isInteger(id) || id < 0 || id >= nVocab) {
-        throw new ConfigError("token-id", `session: token ${i} is ${id}; must be a whole number from 0 to ${nVocab - 1}`, { data: { index: i } });
+        throw new ConfigError("token-id", `session: token ${i} is ${id}; must be a whole number from 0 to ${nVocab - 1}`, {
+          data: { index: i },
+        });
       }
     }
     if (this.nPast + ids.length > nCtx) {
       throw new ContextOverflowError(
         "context-overflow",
         `session: ${ids.length} token(s) behind ${this.nPast} do not fit into a context of ${nCtx}`,
-        { data: { nPrompt: ids.length, nPast: this.nPast, nCtx }, hint: "Shorten the prompt, or load the model with a larger nCtx." },
+        {
+          data: { nPrompt: ids.length, nPast: this.nPast, nCtx },
+          hint: "Shorten the prompt, or load the model with a larger nCtx.",
+        },
       );
     }
   }

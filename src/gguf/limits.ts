@@ -1,6 +1,6 @@
 /**
  * Upper bounds for hostile files. Every count is also compared with the bytes that remain, so these only stop large files
- * that would make many small objects; each leaves at least ten times what published models need.
+ * that would make many small objects; each lies well above what published models need, which is stated beside it.
  */
 export const GGUF_LIMITS = {
   /** Header up to the data section. The largest seen are near 30 MB (262,144 tokens with merges, or an embedded tokenizer JSON). */

@@ -47,13 +47,19 @@ export class Graph {
   /** Rotates the first 2 · frequencies.length values of each head of x [nTokens, nHead · headDim]. */
   rope(x: Tensor, headDim: number, rotary: Rotary): Tensor {
     const nDims = 2 * rotary.frequencies.length;
-    assertShape(x.nCols % headDim === 0 && nDims <= headDim, `rope: ${nDims} of ${headDim} values per head on rows of ${x.nCols}`);
+    assertShape(
+      x.nCols % headDim === 0 && nDims <= headDim,
+      `rope: ${nDims} of ${headDim} values per head on rows of ${x.nCols}`,
+    );
     return this.#record((out) => ({ kind: "rope", out, x, headDim, rotary }), x.rows, x.nCols);
   }
 
   /** Stores k and v [nTokens, nHeadKv · headDim] in a cache layer of their own and returns the layer. */
   kvWrite(k: Tensor, v: Tensor, nHeadKv: number, headDim: number): KvLayer {
-    assertShape(k.nCols === nHeadKv * headDim && v.nCols === k.nCols, `kvWrite: rows of ${k.nCols} and ${v.nCols}, not ${nHeadKv} × ${headDim}`);
+    assertShape(
+      k.nCols === nHeadKv * headDim && v.nCols === k.nCols,
+      `kvWrite: rows of ${k.nCols} and ${v.nCols}, not ${nHeadKv} × ${headDim}`,
+    );
     const kv: KvLayer = { index: this.#kvLayers.length, nHeadKv, headDim };
     this.#kvLayers.push(kv);
     this.#ops.push({ kind: "kvWrite", k, v, kv });
@@ -62,7 +68,10 @@ export class Graph {
 
   /** Causal attention of q [nTokens, nHead · headDim] over a cache layer → [nTokens, nHead · headDim] */
   attention(q: Tensor, kv: KvLayer, nHead: number, scale: number): Tensor {
-    assertShape(q.nCols === nHead * kv.headDim && nHead % kv.nHeadKv === 0, `attention: ${nHead} heads over ${kv.nHeadKv} on rows of ${q.nCols}`);
+    assertShape(
+      q.nCols === nHead * kv.headDim && nHead % kv.nHeadKv === 0,
+      `attention: ${nHead} heads over ${kv.nHeadKv} on rows of ${q.nCols}`,
+    );
     return this.#record((out) => ({ kind: "attention", out, q, kv, nHead, scale }), q.rows, q.nCols);
   }
 

@@ -56,7 +56,13 @@ export type Op =
       readonly activation: ActivationKind;
     }
   /** out = fn(gate) · up */
-  | { readonly kind: "gatedActivation"; readonly out: Tensor; readonly gate: Tensor; readonly up: Tensor; readonly fn: ActivationFn };
+  | {
+      readonly kind: "gatedActivation";
+      readonly out: Tensor;
+      readonly gate: Tensor;
+      readonly up: Tensor;
+      readonly fn: ActivationFn;
+    };
 
 export type OpKind = Op["kind"];
 export type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;

@@ -1,5 +1,5 @@
 /** A recorded forward pass: what every backend loads and runs. Passes map a Program to a Program. */
-import { type Op, type OpKind, opInputs, opWeights } from "./ops.ts";
+import { type Op, opInputs, opWeights } from "./ops.ts";
 import type { KvLayer, Tensor, Weight } from "./tensor.ts";
 
 export interface Program {
@@ -11,16 +11,16 @@ export interface Program {
   readonly labels: ReadonlyMap<string, Tensor>;
 }
 
-/** Every weight that the Program reads, once, in order of first use. */
-export function programWeights(program: Program): readonly Weight[] {
-  const byName = new Map<string, Weight>();
-  for (const op of program.ops) for (const weight of opWeights(op)) byName.set(weight.name, weight);
-  return [...byName.values()];
+/** Identifies a weight in the format that it is computed in. */
+export function weightKey(weight: Weight): string {
+  return `${weight.name}:${weight.format}`;
 }
 
-/** The kinds of op by which `weight` is read: an embedding that is also the head has two. */
-export function weightUses(program: Program, weight: Weight): ReadonlySet<OpKind> {
-  return new Set(program.ops.filter((op) => opWeights(op).some((w) => w.name === weight.name)).map((op) => op.kind));
+/** Every weight that the Program reads, once per format, in order of first use. */
+export function programWeights(program: Program): readonly Weight[] {
+  const byKey = new Map<string, Weight>();
+  for (const op of program.ops) for (const weight of opWeights(op)) byKey.set(weightKey(weight), weight);
+  return [...byKey.values()];
 }
 
 /** How many ops read each tensor, by tensor id; the logits and the tensors that `keep` labels count once more. */

@@ -21,7 +21,10 @@ export interface Tensor {
 export interface Weight {
   /** The tensor's name in the file, e.g. `blk.0.attn_q.weight`. */
   readonly name: string;
+  /** The format that it is computed in. */
   readonly format: FormatName;
+  /** The format that it has in the file, where a pass chose another to compute in. */
+  readonly fileFormat?: FormatName;
   readonly nRows: number;
   readonly nCols: number;
 }

@@ -16,7 +16,8 @@ function fakeStore() {
       pages.set(page, cells);
       table.advance(1);
     },
-    read: (table: PageTable) => Array.from({ length: table.nPast }, (_, i) => pages.get(table.pages[Math.floor(i / 64)]!)![i % 64]!),
+    read: (table: PageTable) =>
+      Array.from({ length: table.nPast }, (_, i) => pages.get(table.pages[Math.floor(i / 64)]!)![i % 64]!),
   };
 }
 
@@ -50,34 +51,39 @@ describe("PageTable", () => {
 
   test("forks share pages until one writes; no write is seen by another", () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ kind: fc.constantFrom("write", "fork", "truncate", "dispose"), which: fc.nat(7), n: fc.nat(150) })), (actions) => {
-        const pool = new PagePool(64);
-        const store = fakeStore();
-        const sequences: { table: PageTable; expected: number[] }[] = [{ table: new PageTable(pool, store.copyPage), expected: [] }];
-        let next = 0;
-        for (const { kind, which, n } of actions) {
-          const sequence = sequences[which % sequences.length]!;
-          if (kind === "write") {
-            for (let i = 0; i < Math.min(n, 200 - sequence.expected.length); i++) {
-              if (pool.nFree < 2) break;
-              store.write(sequence.table, next);
-              sequence.expected.push(next++);
+      fc.property(
+        fc.array(fc.record({ kind: fc.constantFrom("write", "fork", "truncate", "dispose"), which: fc.nat(7), n: fc.nat(150) })),
+        (actions) => {
+          const pool = new PagePool(64);
+          const store = fakeStore();
+          const sequences: { table: PageTable; expected: number[] }[] = [
+            { table: new PageTable(pool, store.copyPage), expected: [] },
+          ];
+          let next = 0;
+          for (const { kind, which, n } of actions) {
+            const sequence = sequences[which % sequences.length]!;
+            if (kind === "write") {
+              for (let i = 0; i < Math.min(n, 200 - sequence.expected.length); i++) {
+                if (pool.nFree < 2) break;
+                store.write(sequence.table, next);
+                sequence.expected.push(next++);
+              }
+            } else if (kind === "fork" && sequences.length < 5) {
+              sequences.push({ table: sequence.table.fork(), expected: [...sequence.expected] });
+            } else if (kind === "truncate") {
+              const nPast = n % (sequence.expected.length + 1);
+              sequence.table.truncate(nPast);
+              sequence.expected.length = nPast;
+            } else if (kind === "dispose" && sequences.length > 1) {
+              sequence.table.dispose();
+              sequences.splice(sequences.indexOf(sequence), 1);
             }
-          } else if (kind === "fork" && sequences.length < 5) {
-            sequences.push({ table: sequence.table.fork(), expected: [...sequence.expected] });
-          } else if (kind === "truncate") {
-            const nPast = n % (sequence.expected.length + 1);
-            sequence.table.truncate(nPast);
-            sequence.expected.length = nPast;
-          } else if (kind === "dispose" && sequences.length > 1) {
-            sequence.table.dispose();
-            sequences.splice(sequences.indexOf(sequence), 1);
           }
-        }
-        for (const { table, expected } of sequences) expect(store.read(table)).toEqual(expected);
-        for (const { table } of sequences) table.dispose();
-        expect(pool.nFree).toBe(64);
-      }),
+          for (const { table, expected } of sequences) expect(store.read(table)).toEqual(expected);
+          for (const { table } of sequences) table.dispose();
+          expect(pool.nFree).toBe(64);
+        },
+      ),
       { numRuns: 200 },
     );
   });

@@ -63,5 +63,9 @@ function readRope(h: HyperParameters, headDim: number): RopeConfig {
   h.require(nDims % 2 === 0, "rope.dimension_count", nDims, "even");
   const scaling = h.string("rope.scaling.type") ?? "none";
   h.require(scaling === "none" || scaling === "linear", "rope.scaling.type", scaling, "none or linear for this architecture");
-  return { nDims, theta: h.positive("rope.freq_base", 10_000), factor: scaling === "linear" ? h.positive("rope.scaling.factor", 1) : 1 };
+  return {
+    nDims,
+    theta: h.positive("rope.freq_base", 10_000),
+    factor: scaling === "linear" ? h.positive("rope.scaling.factor", 1) : 1,
+  };
 }

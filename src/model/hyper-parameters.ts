@@ -60,8 +60,13 @@ export class HyperParameters {
   #fail(key: string, got: unknown, allowed: string): never {
     const full = this.#full(key);
     const byteOffset = this.metadata.entry(full)?.byteOffset ?? 0;
-    throw new GgufError("gguf-hparam", `gguf: key '${full}' at byte ${byteOffset} is ${String(got)}; must be ${allowed}`, byteOffset, {
-      data: { key: full, got: String(got) },
-    });
+    throw new GgufError(
+      "gguf-hparam",
+      `gguf: key '${full}' at byte ${byteOffset} is ${String(got)}; must be ${allowed}`,
+      byteOffset,
+      {
+        data: { key: full, got: String(got) },
+      },
+    );
   }
 }

@@ -28,22 +28,22 @@ export class FileWeightReader {
   }
 
   /**
-   * Rows [begin, end) of `weight`. `begin` must be a multiple of 4, and `end` too unless it is the last row.
+   * Rows [begin, end) of `weight` in the format of the file. `begin` must be a multiple of 4, and `end` too unless it is the last row.
    * @throws GgufError `weight-scale` where the scale of an I2_S tensor is not finite.
    */
   async rows(weight: Weight, begin: number, end: number, signal?: AbortSignal): Promise<QuantMatrix> {
     const tensor = this.#tensor(weight);
-    const rowBytes = quantFormat(weight.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
+    const rowBytes = quantFormat(tensor.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
     const scale = await this.#scale(weight, tensor, signal);
     const data = await this.#source.read(tensor.byteOffset + begin * rowBytes, (end - begin) * rowBytes, signal);
     const matrix: QuantMatrix = { nRows: end - begin, nCols: weight.nCols, data, scale };
-    return weight.format === "I2_S" ? toX86(matrix, this.#i2sLayout) : matrix;
+    return tensor.format === "I2_S" ? toX86(matrix, this.#i2sLayout) : matrix;
   }
 
-  /** One row of an embedding, without waiting. */
+  /** One row of an embedding in the format of the file, without waiting. */
   rowSync(weight: Weight, row: number): QuantMatrix {
     const tensor = this.#tensor(weight);
-    const rowBytes = quantFormat(weight.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
+    const rowBytes = quantFormat(tensor.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
     const data = this.#source.readSync!(tensor.byteOffset + row * rowBytes, rowBytes);
     return { nRows: 1, nCols: weight.nCols, data, scale: this.#scales.get(weight.name) ?? 1 };
   }
@@ -53,16 +53,21 @@ export class FileWeightReader {
   }
 
   async #scale(weight: Weight, tensor: GgufTensor, signal?: AbortSignal): Promise<number> {
-    if (weight.format !== "I2_S") return 1;
+    if (tensor.format !== "I2_S") return 1;
     const known = this.#scales.get(weight.name);
     if (known !== undefined) return known;
     const at = tensor.byteOffset + (weight.nRows * weight.nCols) / 4;
     const tail = await this.#source.read(at, 4, signal);
     const scale = new DataView(tail.buffer, tail.byteOffset).getFloat32(0, true);
     if (!Number.isFinite(scale)) {
-      throw new GgufError("weight-scale", `model: the scale of tensor '${weight.name}' at byte ${at} is ${scale}; must be finite`, at, {
-        data: { tensor: weight.name },
-      });
+      throw new GgufError(
+        "weight-scale",
+        `model: the scale of tensor '${weight.name}' at byte ${at} is ${scale}; must be finite`,
+        at,
+        {
+          data: { tensor: weight.name },
+        },
+      );
     }
     this.#scales.set(weight.name, scale);
     return scale;

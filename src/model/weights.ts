@@ -39,12 +39,17 @@ export class Weights {
 
   /** @throws UnsupportedError `tensor-unused` that names the first tensor nobody took. */
   assertAllTaken(architecture: string, ignorable: readonly RegExp[]): void {
-    const left = [...this.#tensors.keys()].filter((name) => !this.#taken.has(name) && !ignorable.some((pattern) => pattern.test(name)));
+    const left = [...this.#tensors.keys()].filter(
+      (name) => !this.#taken.has(name) && !ignorable.some((pattern) => pattern.test(name)),
+    );
     if (left.length === 0) return;
     throw new UnsupportedError(
       "tensor-unused",
       `model: ${left.length} tensor(s) of the file are unknown to architecture '${architecture}': ${left.slice(0, 4).join(", ")}`,
-      { data: { what: "tensor", found: left.slice(0, 16), architecture }, hint: "Ignoring a tensor gives wrong text; the file needs a newer engine." },
+      {
+        data: { what: "tensor", found: left.slice(0, 16), architecture },
+        hint: "Ignoring a tensor gives wrong text; the file needs a newer engine.",
+      },
     );
   }
 

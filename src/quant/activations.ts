@@ -64,7 +64,8 @@ function roundBlocks(x: Float32Array): RoundedRow {
     // the smallest subnormals have no finite inverse: such a block is 0
     const inverse = max === 0 ? 0 : Math.fround(127 / max);
     for (let i = 0; i < block.length; i++) {
-      q[b * BLOCK32 + i] = inverse === Infinity ? 0 : Math.max(-127, Math.min(127, roundHalfEven(Math.fround(block[i]! * inverse))));
+      q[b * BLOCK32 + i] =
+        inverse === Infinity ? 0 : Math.max(-127, Math.min(127, roundHalfEven(Math.fround(block[i]! * inverse))));
     }
   }
   return { kind: "int8-block32", q, scales };

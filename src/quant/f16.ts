@@ -1,6 +1,7 @@
 /** F16: IEEE half, two bytes a weight, little-endian. Activations stay f32 (ggml rounds them to f16; inside its tolerance). */
 import { f16ToF32, f32ToF16 } from "../numerics/f16.ts";
 import type { QuantFormat } from "./format.ts";
+import { interleave, loadF16x4, words16 } from "./panel.ts";
 
 export const f16: QuantFormat = {
   name: "F16",
@@ -16,6 +17,13 @@ export const f16: QuantFormat = {
     const view = new DataView(data.buffer);
     for (let i = 0; i < values.length; i++) view.setUint16(2 * i, f32ToF16(values[i]!), true);
     return { nRows, nCols, data, scale: 1 };
+  },
+  panel: {
+    kind: "float",
+    blockColumns: 1,
+    blockBytes: 8,
+    pack: (matrix, out) => interleave(words16(matrix.data), matrix.nRows, matrix.nCols, words16(out), 0),
+    column: (f, w) => loadF16x4(f, w.get()),
   },
   dot(matrix, row, x) {
     if (x.kind !== "f32") throw new Error(`F16 weights take f32 activations, not ${x.kind}`);

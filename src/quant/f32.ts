@@ -1,5 +1,6 @@
 /** F32: four bytes a weight, little-endian. Activations stay f32. */
 import type { QuantFormat } from "./format.ts";
+import { interleave, words32 } from "./panel.ts";
 
 export const f32: QuantFormat = {
   name: "F32",
@@ -15,6 +16,13 @@ export const f32: QuantFormat = {
     const view = new DataView(data.buffer);
     for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i]!, true);
     return { nRows, nCols, data, scale: 1 };
+  },
+  panel: {
+    kind: "float",
+    blockColumns: 1,
+    blockBytes: 16,
+    pack: (matrix, out) => interleave(words32(matrix.data), matrix.nRows, matrix.nCols, words32(out), 0),
+    column: (f, w) => f.v128.load(w.get()),
   },
   dot(matrix, row, x) {
     if (x.kind !== "f32") throw new Error(`F32 weights take f32 activations, not ${x.kind}`);

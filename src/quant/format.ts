@@ -5,6 +5,7 @@
  */
 import type { ActivationKind, RoundedRow } from "./activations.ts";
 import type { FormatName } from "./geometry.ts";
+import type { Panel } from "./panel.ts";
 
 /** The rows of one matrix in the format's canonical layout, with whatever the format keeps once per tensor. */
 export interface QuantMatrix {
@@ -28,6 +29,8 @@ export interface QuantFormat {
   dequantizeRow(matrix: QuantMatrix, row: number, out: Float32Array): void;
   /** Quantises `values` [nRows, nCols]; absent where the format cannot be written. */
   quantize?(values: Float32Array, nRows: number, nCols: number): QuantMatrix;
+  /** How the WASM backend holds and unpacks it. */
+  readonly panel: Panel;
   /** Product of row `row` with a rounded activation row: integer where the format is integer, sums in f64 otherwise. */
   dot(matrix: QuantMatrix, row: number, x: RoundedRow): number;
 }

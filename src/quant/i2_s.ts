@@ -6,7 +6,9 @@
  * 6, 4, 2, 0. Two more layouts exist in the wild with the same size and no marker; `toX86` reorders them. Source: microsoft/BitNet@01eb415
  * src/ggml-bitnet-mad.cpp:11-15, 51-195.
  */
+import { GgufError } from "../errors.ts";
 import type { QuantFormat, QuantMatrix } from "./format.ts";
+import { interleave, PANEL_ROWS, type Plane, words32 } from "./panel.ts";
 
 export const I2S_LAYOUTS = ["x86", "neon", "rows4"] as const;
 export type I2sLayout = (typeof I2S_LAYOUTS)[number];
@@ -25,6 +27,29 @@ function setCode(data: Uint8Array, rowOffset: number, col: number, value: number
   const inBlock = col % BLOCK;
   const at = rowOffset + ((col - inBlock) / BLOCK) * BLOCK_BYTES + (inBlock % 32);
   data[at] = data[at]! | (value << (6 - 2 * (inBlock >> 5)));
+}
+
+/** 16 weights of value 0. */
+const ALL_ZERO = 0x55555555;
+
+/** Plane g holds columns 32g + p at bits 6 − 2g. Bits 6 do not fit into 7 bits where they are, so plane 0 is always shifted. */
+function plane(g: number): Plane {
+  const shift = 6 - 2 * g;
+  const exact: Plane["exact"] = (f, w) =>
+    f.v128.and(shift === 0 ? w.get() : f.i16x8.shr_u(w.get(), f.i32.const(shift)), f.v128.const("i8x16", 3));
+  if (g === 0) return { column: 0, shift: 0, exact, raw: exact };
+  return { column: 32 * g, shift, exact, raw: (f, w) => f.v128.and(w.get(), f.v128.const("i8x16", 3 << shift)) };
+}
+
+/** Code 3 stands for no weight: a file that has it is damaged or of another layout's making. */
+function assertTernary(words: Uint32Array): void {
+  for (const word of words) {
+    if ((word & (word >>> 1) & ALL_ZERO) !== 0) {
+      throw new GgufError("i2s-code", "model: an I2_S tensor holds code 3; codes are 0, 1, 2 (−1, 0, +1)", 0, {
+        hint: "The file is damaged, or its type id 36 means another format.",
+      });
+    }
+  }
 }
 
 export const i2_s: QuantFormat = {
@@ -47,6 +72,24 @@ export const i2_s: QuantFormat = {
       }
     }
     return { nRows, nCols, data, scale };
+  },
+  panel: {
+    kind: "int",
+    blockColumns: BLOCK,
+    blockBytes: PANEL_ROWS * BLOCK_BYTES,
+    // the bytes of a row already hold 4 columns of each plane per 32-bit word: four rows are only interleaved
+    pack(matrix, out) {
+      const words = words32(matrix.data);
+      assertTernary(words);
+      interleave(words, matrix.nRows, matrix.nCols / 16, words32(out), ALL_ZERO);
+    },
+    codes: "unsigned",
+    zeroPoint: 1,
+    maxProduct: 2 * 128,
+    nVectors: BLOCK_BYTES / 4,
+    vectorOffset: 0,
+    planes: [plane(0), plane(1), plane(2), plane(3)],
+    blockScale: null,
   },
   dot(matrix, row, x) {
     if (x.kind !== "int8-row") throw new Error(`I2_S weights take int8 activations per row, not ${x.kind}`);

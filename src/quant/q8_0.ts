@@ -4,7 +4,8 @@
  * away from zero; kept here, so that our files equal llama-quantize's).
  */
 import { f16ToF32, f32ToF16 } from "../numerics/f16.ts";
-import type { QuantFormat } from "./format.ts";
+import type { QuantFormat, QuantMatrix } from "./format.ts";
+import { loadF16x4, PANEL_ROWS, words16 } from "./panel.ts";
 
 const BLOCK = 32;
 const BLOCK_BYTES = 34;
@@ -39,6 +40,20 @@ export const q8_0: QuantFormat = {
     }
     return { nRows, nCols, data, scale: 1 };
   },
+  panel: {
+    kind: "int",
+    blockColumns: BLOCK,
+    // four f16 scales, then 8 vectors
+    blockBytes: 8 + PANEL_ROWS * BLOCK,
+    pack,
+    codes: "signed",
+    zeroPoint: 0,
+    maxProduct: 128 * 127,
+    nVectors: BLOCK / 4,
+    vectorOffset: 8,
+    planes: [{ column: 0, shift: 0, raw: (_, w) => w.get(), exact: (_, w) => w.get() }],
+    blockScale: (f, w) => loadF16x4(f, w.get()),
+  },
   dot(matrix, row, x) {
     if (x.kind !== "int8-block32") throw new Error(`Q8_0 weights take int8 activations per block, not ${x.kind}`);
     const rowBytes = (matrix.nCols / BLOCK) * BLOCK_BYTES;
@@ -52,3 +67,25 @@ export const q8_0: QuantFormat = {
     return sum;
   },
 };
+
+/** Four rows' blocks side by side: f16 d[4], then for every 4 columns the 4 bytes of each row. Missing rows are zeros. */
+function pack(matrix: QuantMatrix, out: Uint8Array): void {
+  const from = words16(matrix.data);
+  const to = words16(out);
+  const nBlocks = matrix.nCols / BLOCK;
+  const wordsIn = BLOCK_BYTES / 2;
+  const wordsOut = PANEL_ROWS * wordsIn;
+  for (let row = 0; row < Math.ceil(matrix.nRows / PANEL_ROWS) * PANEL_ROWS; row++) {
+    const r = row % PANEL_ROWS;
+    for (let b = 0; b < nBlocks; b++) {
+      const source = (row * nBlocks + b) * wordsIn;
+      const target = ((row - r) / PANEL_ROWS) * nBlocks * wordsOut + b * wordsOut;
+      const isMissing = row >= matrix.nRows;
+      to[target + r] = isMissing ? 0 : from[source]!;
+      for (let i = 0; i < BLOCK / 4; i++) {
+        to[target + 4 + 8 * i + 2 * r] = isMissing ? 0 : from[source + 1 + 2 * i]!;
+        to[target + 5 + 8 * i + 2 * r] = isMissing ? 0 : from[source + 2 + 2 * i]!;
+      }
+    }
+  }
+}

@@ -7,7 +7,9 @@ import type { FormatName } from "./geometry.ts";
 import { i2_s } from "./i2_s.ts";
 import { q8_0 } from "./q8_0.ts";
 
-export const QUANT_FORMATS: ReadonlyMap<FormatName, QuantFormat> = new Map([f32, f16, q8_0, i2_s].map((format) => [format.name, format]));
+export const QUANT_FORMATS: ReadonlyMap<FormatName, QuantFormat> = new Map(
+  [f32, f16, q8_0, i2_s].map((format) => [format.name, format]),
+);
 
 /** @throws UnsupportedError `quant-unsupported` for a format that can be named but not computed. */
 export function quantFormat(name: FormatName, where: string): QuantFormat {

@@ -10,7 +10,7 @@ export type { PackedStrings };
 /** ggml's token types. Source: llama.cpp include/llama.h, `llama_token_type`. */
 export const TOKEN_TYPE = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
-export type TokenizerModel = "bpe" | "spm" | "wordpiece";
+export type TokenizerModel = "bpe" | "spm" | "wordpiece" | "rwkv";
 
 /** Everything that decides how text becomes ids. `null` = the file does not say and the model has none. */
 export interface TokenizerSpec {
@@ -39,4 +39,12 @@ export interface TokenizerSpec {
   readonly addSpacePrefix: boolean;
   /** SentencePiece: runs of white space are collapsed. */
   readonly removeExtraWhitespaces: boolean;
+  /** Special tokens that swallow the white space before them when they are parsed; GGUF has no key for it, model/ knows which. */
+  readonly lstripIds: readonly number[];
+  /** Special tokens that swallow the white space behind them (Phi-3). */
+  readonly rstripIds: readonly number[];
+  /** WordPiece: text is lower-cased (false: a cased model). */
+  readonly lowercase: boolean;
+  /** WordPiece: accents are taken off. */
+  readonly stripAccents: boolean;
 }

@@ -46,7 +46,13 @@ export function argmax(logits: ArrayLike<number>): number {
 }
 
 /** A model of `path` on `backend`, without workers: what conformance tests talk to. */
-export async function openOn(backend: Backend, path: string | Uint8Array, nCtx: number, keep: readonly string[] = [], maxTokens = 64) {
+export async function openOn(
+  backend: Backend,
+  path: string | Uint8Array,
+  nCtx: number,
+  keep: readonly string[] = [],
+  maxTokens = 64,
+) {
   const source = memorySource(typeof path === "string" ? new Uint8Array(readFileSync(path)) : path);
   const file = await readGguf(source);
   const { config, program } = defineModel(file);
@@ -68,7 +74,9 @@ export async function checkGolden(backend: Backend, ggufPath: string, golden: Go
     const session = model.session();
     const logits = await session.prefill(golden1.tokens, "last", atOnce);
     worst = Math.max(worst, nmse(logits, golden1.logits));
-    expect(nmse(logits, golden1.logits), `${golden.name}: NMSE with ${golden1.tokens.length} tokens`).toBeLessThanOrEqual(golden.tolerance.nmse);
+    expect(nmse(logits, golden1.logits), `${golden.name}: NMSE with ${golden1.tokens.length} tokens`).toBeLessThanOrEqual(
+      golden.tolerance.nmse,
+    );
     let step = logits;
     for (let k = 0; k < golden1.greedy.length; k++) {
       if (golden1.greedyMargins[k]! >= golden.tolerance.minMargin) {

@@ -15,6 +15,9 @@ export function familyOf(architecture: string): Family {
   throw new UnsupportedError(
     "architecture-unsupported",
     `model: architecture '${architecture}' is not supported; supported are ${ARCHITECTURES.join(", ")}`,
-    { data: { what: "architecture", found: architecture, supported: ARCHITECTURES }, hint: "Use a model of one of these architectures." },
+    {
+      data: { what: "architecture", found: architecture, supported: ARCHITECTURES },
+      hint: "Use a model of one of these architectures.",
+    },
   );
 }

@@ -1,0 +1,184 @@
+/**
+ * Places the weights of a Program in a bank and streams them there: matrices as panels, norm vectors as f32, scales as numbers,
+ * embeddings as the file has them, or not at all where their rows can be read from the source when they are needed.
+ */
+
+import { BackendError } from "../../errors.ts";
+import { type Program, programWeights, weightKey } from "../../graph/program.ts";
+import { MAX_FLOAT_HEAD_BYTES } from "../../graph/serve-head.ts";
+import type { Weight } from "../../graph/tensor.ts";
+import type { QuantMatrix } from "../../quant/format.ts";
+import { PANEL_ROWS } from "../../quant/panel.ts";
+import { quantFormat } from "../../quant/registry.ts";
+import type { LoadOptions, WeightReader } from "../backend.ts";
+import type { Bank, BankLayout } from "./memory.ts";
+
+/** Weights are read in pieces of at most this many bytes. */
+const PIECE_BYTES = 16 * 2 ** 20;
+
+interface Place {
+  readonly weight: Weight;
+  readonly address: number;
+  readonly nBytes: number;
+}
+
+export class PlacedWeights {
+  readonly #panels = new Map<string, Place>();
+  readonly #vectors = new Map<string, Place>();
+  readonly #embeddings = new Map<string, Place | null>();
+  /** Weights with one number that is not in the bank: scales of ternary tensors, optional product scales. */
+  readonly #scalars = new Map<string, number>();
+  readonly #scaleWeights = new Map<string, Weight>();
+  #nBytes = 0;
+  #reader: WeightReader | null = null;
+  #bank: Bank | null = null;
+
+  constructor(program: Program, layout: BankLayout, canReadSync: boolean) {
+    for (const op of program.ops) {
+      switch (op.kind) {
+        case "matmul":
+          this.#place(this.#panels, op.weight, panelBytes(op.weight), layout);
+          if (op.scale !== null) this.#scaleWeights.set(weightKey(op.scale), op.scale);
+          break;
+        case "rmsNorm":
+        case "rmsNormQuantize":
+          this.#place(this.#vectors, op.weight, 16 * Math.ceil(op.weight.nCols / 4), layout);
+          break;
+        case "embed": {
+          const nBytes = fileBytes(op.weight);
+          // a large table would double a tied matrix: its rows are read from the source, one per token
+          if (canReadSync && nBytes > MAX_FLOAT_HEAD_BYTES) this.#embeddings.set(weightKey(op.weight), null);
+          else this.#place(this.#embeddings, op.weight, nBytes, layout);
+          break;
+        }
+        default:
+      }
+    }
+  }
+
+  /** Bytes that the weights take in the bank. */
+  get nBytes(): number {
+    return this.#nBytes;
+  }
+
+  panelAddress(weight: Weight): number {
+    return this.#panels.get(weightKey(weight))!.address;
+  }
+
+  vectorAddress(weight: Weight): number {
+    return this.#vectors.get(weightKey(weight))!.address;
+  }
+
+  /** The factor of a product: the tensor's own scale (I2_S) times the optional scale beside it, in f32. */
+  productScale(weight: Weight, scale: Weight | null): number {
+    const own = this.#scalars.get(weightKey(weight)) ?? 1;
+    return scale === null ? own : Math.fround(own * this.#scalars.get(weightKey(scale))!);
+  }
+
+  /** Row `row` of an embedding as f32. */
+  embeddingRow(weight: Weight, row: number, out: Float32Array): void {
+    const place = this.#embeddings.get(weightKey(weight));
+    const format = quantFormat(weight.format, weight.name);
+    if (place === null || place === undefined) {
+      format.dequantizeRow(this.#reader!.rowSync(weight, row), 0, out);
+      return;
+    }
+    const data = this.#bank!.bytes(place.address, place.nBytes);
+    format.dequantizeRow(
+      { nRows: weight.nRows, nCols: weight.nCols, data, scale: this.#scalars.get(weightKey(weight)) ?? 1 },
+      row,
+      out,
+    );
+  }
+
+  /** Streams everything into the bank. */
+  async load(program: Program, reader: WeightReader, bank: Bank, options: LoadOptions): Promise<void> {
+    this.#reader = reader;
+    this.#bank = bank;
+    const total = programWeights(program).reduce((sum, weight) => sum + fileBytes(weight), 0);
+    let loaded = 0;
+    for (const weight of programWeights(program)) {
+      const key = weightKey(weight);
+      for (const [begin, end] of pieces(weight)) {
+        const matrix = await reader.rows(weight, begin, end, options.signal);
+        this.#store(weight, begin, matrix, bank);
+        loaded += matrix.data.length;
+        options.onProgress?.(loaded, total);
+        // an embedding whose rows stay in the file is not read here, unless it is the head too
+        if (this.#embeddings.get(key) === null && !this.#panels.has(key)) break;
+      }
+    }
+    options.onProgress?.(total, total);
+  }
+
+  #store(weight: Weight, firstRow: number, matrix: QuantMatrix, bank: Bank): void {
+    const key = weightKey(weight);
+    this.#scalars.set(key, matrix.scale);
+    const panels = this.#panels.get(key);
+    if (panels !== undefined) {
+      const computed = convert(weight, matrix);
+      const bytesPerRow = panels.nBytes / (PANEL_ROWS * Math.ceil(weight.nRows / PANEL_ROWS));
+      const nPanels = Math.ceil(computed.nRows / PANEL_ROWS);
+      quantFormat(weight.format, weight.name).panel.pack(
+        computed,
+        bank.bytes(panels.address + firstRow * bytesPerRow, nPanels * PANEL_ROWS * bytesPerRow),
+      );
+    }
+    const embedding = this.#embeddings.get(key);
+    if (embedding) {
+      const rowBytes = embedding.nBytes / weight.nRows;
+      bank.bytes(embedding.address + firstRow * rowBytes, matrix.data.length).set(matrix.data);
+    }
+    const vector = this.#vectors.get(key);
+    if (vector !== undefined) dequantize(weight, matrix, bank.f32(vector.address, weight.nCols));
+    if (this.#scaleWeights.has(key)) {
+      const value = new Float32Array(1);
+      dequantize(weight, matrix, value);
+      this.#scalars.set(key, value[0]!);
+    }
+  }
+
+  #place(places: Map<string, Place | null>, weight: Weight, nBytes: number, layout: BankLayout): void {
+    const key = weightKey(weight);
+    if (places.has(key)) return;
+    places.set(key, { weight, address: layout.take(nBytes), nBytes });
+    this.#nBytes += nBytes;
+  }
+}
+
+/** Row ranges of at most 16 MiB, each a multiple of four rows but for the last. */
+function* pieces(weight: Weight): Generator<readonly [number, number]> {
+  const rowBytes = fileBytes(weight) / weight.nRows;
+  const nRows = Math.max(PANEL_ROWS, Math.floor(PIECE_BYTES / rowBytes / PANEL_ROWS) * PANEL_ROWS);
+  for (let begin = 0; begin < weight.nRows; begin += nRows) yield [begin, Math.min(weight.nRows, begin + nRows)];
+}
+
+function fileBytes(weight: Weight): number {
+  return weight.nRows * quantFormat(weight.fileFormat ?? weight.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
+}
+
+function panelBytes(weight: Weight): number {
+  const { panel, blockElements } = quantFormat(weight.format, `tensor '${weight.name}'`);
+  if (weight.nCols % blockElements !== 0) throw new Error(`weights: rows of ${weight.nCols} in ${weight.format}`);
+  return Math.ceil(weight.nRows / PANEL_ROWS) * (weight.nCols / panel.blockColumns) * panel.blockBytes;
+}
+
+function dequantize(weight: Weight, matrix: QuantMatrix, out: Float32Array): void {
+  const format = quantFormat(weight.fileFormat ?? weight.format, weight.name);
+  for (let row = 0; row < matrix.nRows; row++)
+    format.dequantizeRow(matrix, row, out.subarray(row * matrix.nCols, (row + 1) * matrix.nCols));
+  for (const value of out) {
+    if (Number.isFinite(value)) continue;
+    throw new BackendError("weight-not-finite", `wasm: tensor '${weight.name}' holds ${value}; weights must be finite`, {
+      data: { tensor: weight.name },
+    });
+  }
+}
+
+/** The rows in the format that they are computed in. */
+function convert(weight: Weight, matrix: QuantMatrix): QuantMatrix {
+  if (weight.fileFormat === undefined) return matrix;
+  const values = new Float32Array(matrix.nRows * matrix.nCols);
+  dequantize(weight, matrix, values);
+  return quantFormat(weight.format, weight.name).quantize!(values, matrix.nRows, matrix.nCols);
+}

@@ -123,7 +123,7 @@ async function forEachPiece(
   let isDone = false;
   // A custom fetch may ignore the signal, and a stalled body never looks at it.
   const onAbort = (): void => void reader.cancel(signal?.reason).catch(ignoreCancel);
-  
+  signal?.addEventListener("abort", onAbort);
   try {
     signal?.throwIfAborted();
     for (;;) {

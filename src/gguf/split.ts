@@ -1,6 +1,7 @@
 /**
  * Models in several files, as `gguf-split` writes them: what a part says of itself, and whether parts belong together.
- * Source: keys `split.*` and the name pattern of https://github.com/ggml-org/llama.cpp/tree/3514e9f6e795d3b3cd88d6614f6c07e7ce6f916f/tools/gguf-split.
+ * Source: keys `split.*` and the name pattern as in
+ * https://github.com/ggml-org/llama.cpp/blob/d5845f951ce9ccbfe040f148d2d80ebb6a5864e9/tools/gguf-split/gguf-split.cpp.
  * Names of parts come from the name that the user gave, never from inside a file.
  */
 import { GgufError } from "../errors.ts";

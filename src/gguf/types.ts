@@ -1,8 +1,8 @@
 /**
  * What a tensor's type id means in a given file. Ids 36 to 42 differ between forks, so they are decided by the bytes that the
  * tensor occupies (up to the next tensor or the end of the file) and by the architecture, never by the id alone.
- * Sources: ids of https://github.com/ggml-org/llama.cpp/blob/3514e9f6e795d3b3cd88d6614f6c07e7ce6f916f/ggml/include/ggml.h,
- * microsoft/BitNet's fork (36 to 39), PrismML's (42, 142, 143). Sizes belong to `quant/geometry.ts`.
+ * Sources: ids of https://github.com/ggml-org/llama.cpp/blob/004eaba804a34aa1a397b61d6d5274171c5e4cba/ggml/include/ggml.h,
+ * for 40 to 42 the golden models, for the forks of BitNet (36 to 39) and PrismML (42, 142, 143) reports of their users. Sizes belong to `quant/geometry.ts`.
  */
 import { GgufError, UnsupportedError } from "../errors.ts";
 import { FORMAT_GEOMETRY, type FormatGeometry, type FormatName, geometryBytes } from "../quant/geometry.ts";

@@ -51,6 +51,8 @@ describe("writing and reading", () => {
     const strings = Array.from({ length: 3000 }, (_, i) => `token ${i}`);
     const bytes = writeGguf({
       metadata: [
+        // First, so that single bytes are written across the end of the first buffer.
+        { key: "bytes", type: "array", elementType: "u8", value: Array.from({ length: 5000 }, (_, i) => i & 0xff) },
         { key: "s", type: "array", elementType: "string", value: strings },
         { key: "n", type: "array", elementType: "u16", value: [1, 2, 3] },
         { key: "u", type: "array", value: new Uint32Array(5000).fill(9) },
@@ -61,8 +63,23 @@ describe("writing and reading", () => {
     const { metadata } = await readGguf(memorySource(bytes));
     expect(metadata.strings("s")).toEqual(packStrings(strings));
     expect(metadata.numbers("n")).toEqual(new Uint16Array([1, 2, 3]));
+    expect(metadata.numbers("bytes")).toEqual(Uint8Array.from({ length: 5000 }, (_, i) => i & 0xff));
     expect(metadata.numbers("u")).toEqual(new Uint32Array(5000).fill(9));
     expect(Array.from({ length: 400 }, (_, i) => metadata.bool(`b${i}`))).toEqual(new Array(400).fill(true));
+  });
+
+  it("64-bit integers are numbers up to 2^53 - 1 and bigints beyond", async () => {
+    const most = 2n ** 53n - 1n;
+    const values = [most, most + 1n, most + 2n, 2n ** 54n];
+    const metadata = [
+      ...values.map((value, i): GgufWriteEntry => ({ key: `u${i}`, type: "u64", value })),
+      ...values.map((value, i): GgufWriteEntry => ({ key: `i${i}`, type: "i64", value: -value })),
+    ];
+    const file = await readGguf(memorySource(writeGguf({ metadata, tensors: [] })));
+    expect(file.metadata.entries.map(({ value }) => value)).toEqual([
+      ...[Number(most), most + 1n, most + 2n, 2n ** 54n],
+      ...[-Number(most), -most - 1n, -most - 2n, -(2n ** 54n)],
+    ]);
   });
 
   it("writes a raw type id as given", () => {

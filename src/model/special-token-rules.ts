@@ -82,12 +82,19 @@ function find(table: TokenTable, text: string): number {
   return table.find(bytes, 0, bytes.length);
 }
 
-/** Changes `types` where a text decides. */
+/** Texts of these forms are never ordinary text. The others ("</s>", "[PAD]", "<PRE>") are, where the file calls them normal. */
+const UNMISTAKABLE = /^<[|｜]|^<(end_of_turn|end_of_utterance|eos|turn\|)>$/;
+
+/**
+ * Changes `types` where a text decides. Other than llama.cpp it lets ordinary text be: in Qwen2's vocabulary "</s>" is a normal
+ * token, made by merges, that HTML contains.
+ */
 export function overrideTypes(types: Int32Array, table: TokenTable): void {
   for (const text of [...EOG_TEXTS, ...CONTROL_TEXTS]) {
     const id = find(table, text);
     // An unknown token that looks so stays one: it is parsed and hidden like a control token.
-    if (id >= 0 && types[id] !== TOKEN_TYPE.unknown) types[id] = TOKEN_TYPE.control;
+    if (id < 0 || types[id] === TOKEN_TYPE.unknown) continue;
+    if (types[id] !== TOKEN_TYPE.normal || UNMISTAKABLE.test(text)) types[id] = TOKEN_TYPE.control;
   }
   for (const text of USER_DEFINED_TEXTS) {
     const id = find(table, text);

@@ -42,11 +42,14 @@ const MAX_MATCHED_BYTES = 1024;
 const BITNET_ARCHITECTURES: ReadonlySet<string> = new Set(["bitnet", "bitnet-25", "bitnet-b1.58"]);
 const LLAMA3_VOCABULARY = 128_256;
 
-/** Merges (number, FNV-1a of their bytes) of vocabularies whose pre-tokeniser is known. Computed from llama.cpp's vocabularies. */
-const KNOWN_MERGES: readonly { readonly nMerges: number; readonly hash: number; readonly pre: string }[] = [
-  { nMerges: 280_147, hash: 0, pre: "llama-bpe" },
-  { nMerges: 151_387, hash: 0, pre: "qwen2" },
-  { nMerges: 50_000, hash: 0, pre: "gpt-2" },
+/**
+ * Vocabularies whose pre-tokeniser is known, by their ordinary tokens: how many, and FNV-1a of the texts back to back. Conversions
+ * order merges differently, never these. Computed from the three vocabularies as llama.cpp's converter writes them.
+ */
+const KNOWN_VOCABULARIES: readonly { readonly nTokens: number; readonly hash: number; readonly pre: string }[] = [
+  { nTokens: 128_000, hash: 1_965_865_833, pre: "llama-bpe" },
+  { nTokens: 151_643, hash: 1_903_210_952, pre: "qwen2" },
+  { nTokens: 50_256, hash: 4_073_543_812, pre: "gpt-2" },
 ];
 
 /**
@@ -68,7 +71,7 @@ export function tokenizerSpec(
   const types = reader.types(nVocab);
   overrideTypes(types, table);
   const merges = model === "bpe" ? reader.merges() : null;
-  const pre = model === "bpe" ? reader.pre(architecture, nVocab, merges!, options.pre) : null;
+  const pre = model === "bpe" ? reader.pre(architecture, tokens, options.pre) : null;
   const scores = reader.scores(nVocab);
   if (model === "spm" && scores === null) reader.warn("'tokenizer.ggml.scores' is missing: all merges count the same");
   if (model === "spm") reader.checkByteTokens(tokens, types);
@@ -99,10 +102,8 @@ export function tokenizerSpec(
       ...["eot_token_id", "eom_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"].map((key) => id(key, "")),
     ]),
     // Whatever the flags of a WordPiece file say, llama.cpp writes [CLS] text [SEP].
-    addBos: isWordPiece ? (bosId ?? clsId) !== null : reader.addable("add_bos_token", addsBos, bosId),
-    addEos: isWordPiece
-      ? (sepId ?? eosId) !== null
-      : reader.addable("add_eos_token", reader.flag("add_eos_token") ?? false, eosId),
+    addBos: isWordPiece ? (bosId ?? clsId) !== null : reader.addable("BOS", addsBos, bosId),
+    addEos: isWordPiece ? (sepId ?? eosId) !== null : reader.addable("EOS", reader.flag("add_eos_token") ?? false, eosId),
     addSpacePrefix: reader.flag("add_space_prefix") ?? model === "spm",
     removeExtraWhitespaces: reader.flag("remove_extra_whitespaces") ?? false,
     lowercase: reader.flag("normalizer.lowercase") ?? true,
@@ -223,22 +224,21 @@ class SpecReader {
     return merges;
   }
 
-  pre(architecture: string, nVocab: number, merges: PackedStrings, override: string | undefined): string {
+  pre(architecture: string, tokens: PackedStrings, override: string | undefined): string {
     const found = override ?? this.#metadata.string("tokenizer.ggml.pre");
     if (found !== undefined && found !== "") {
       if (findPreTokenizer(found) !== undefined) return found;
       throw unsupportedPre(`pre-tokeniser ${quoted(found)} is not supported`, found);
     }
-    if (BITNET_ARCHITECTURES.has(architecture) && nVocab === LLAMA3_VOCABULARY) {
+    if (BITNET_ARCHITECTURES.has(architecture) && packedCount(tokens) === LLAMA3_VOCABULARY) {
       this.warn("'tokenizer.ggml.pre' is missing; a BitNet model with the Llama 3 vocabulary uses 'llama-bpe'");
       return "llama-bpe";
     }
-    const nMerges = packedCount(merges);
-    const candidates = KNOWN_MERGES.filter((known) => known.nMerges === nMerges);
-    const hash = candidates.length > 0 ? mergesHash(merges) : 0;
-    const match = candidates.find((known) => known.hash === hash);
+    const match = KNOWN_VOCABULARIES.find(
+      ({ nTokens, hash }) => packedCount(tokens) >= nTokens && textsHash(tokens, nTokens) === hash,
+    );
     if (match === undefined) throw unsupportedPre("'tokenizer.ggml.pre' is missing and the vocabulary is not a known one", null);
-    this.warn(`'tokenizer.ggml.pre' is missing; the merges are those of '${match.pre}'`);
+    this.warn(`'tokenizer.ggml.pre' is missing; the tokens are those of '${match.pre}'`);
     return match.pre;
   }
 
@@ -263,9 +263,8 @@ class SpecReader {
   }
 
   /** `wanted`, where there is a token to add. */
-  addable(key: string, wanted: boolean, id: number | null): boolean {
-    if (wanted && id === null)
-      this.warn(`'tokenizer.ggml.${key}' asks for a token that the vocabulary does not have; nothing is added`);
+  addable(what: string, wanted: boolean, id: number | null): boolean {
+    if (wanted && id === null) this.warn(`text should have a ${what} token, but the vocabulary names none; nothing is added`);
     return wanted && id !== null;
   }
 
@@ -311,9 +310,10 @@ function unsupportedPre(problem: string, found: string | null): UnsupportedError
   });
 }
 
-/** FNV-1a over all merges. */
-function mergesHash(merges: PackedStrings): number {
+/** FNV-1a over the first `n` texts. */
+function textsHash(texts: PackedStrings, n: number): number {
+  const end = texts.offsets[n]!;
   let hash = 0x811c9dc5;
-  for (const byte of merges.bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  for (let i = 0; i < end; i++) hash = Math.imul(hash ^ texts.bytes[i]!, 0x01000193);
   return hash >>> 0;
 }

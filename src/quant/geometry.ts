@@ -1,9 +1,9 @@
 /**
  * How many bytes a tensor of each format takes: the one place that knows block sizes. A format owns its geometry, so I2_S,
  * whose scale follows the tensor, is stated here and nowhere else.
- * Sources: block structs of ggml/src/ggml-common.h and ids of ggml/include/ggml.h in
- * https://github.com/ggml-org/llama.cpp/tree/3514e9f6e795d3b3cd88d6614f6c07e7ce6f916f; I2_S from microsoft/BitNet
- * src/ggml-bitnet-mad.cpp; newer block types from the golden blocks. Leaves out what the bits of a block mean.
+ * Sources: block structs of
+ * https://github.com/ggml-org/llama.cpp/blob/aca2e6ce7909064dbfbf3bd168e9ad3db1826e6c/ggml/src/ggml-common.h; the golden blocks
+ * for what is newer than that (MXFP4, NVFP4, Q1_0, Q2_0) and for I2_S. Leaves out what the bits of a block mean.
  */
 import { ConfigError, UnsupportedError } from "../errors.ts";
 

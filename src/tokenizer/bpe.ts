@@ -149,6 +149,7 @@ class BpeTables {
     let scratch = new Uint8Array(256);
     // Vocabularies list their tokens as the merges make them, so the last result or the id behind it is the likely one.
     let likely = -1;
+    const isUnique = this.tokens.firstDuplicate < 0;
     for (let rank = 0; rank < nMerges; rank++) {
       const start = offsets[rank]!;
       const end = offsets[rank + 1]!;
@@ -168,8 +169,10 @@ class BpeTables {
       this.#lefts[slot] = left;
       this.#rights[slot] = right;
       this.#ranks[slot] = rank + 1;
-      if (!this.#isToken(likely, scratch, stop))
-        likely = this.#isToken(likely + 1, scratch, stop) ? likely + 1 : this.#symbolOf(scratch, 0, stop);
+      if (!isUnique || !this.#isToken(likely, scratch, stop)) {
+        const isNext = isUnique && this.#isToken(likely + 1, scratch, stop);
+        likely = isNext ? likely + 1 : this.#symbolOf(scratch, 0, stop);
+      }
       this.joined[rank] = likely;
     }
   }

@@ -10,7 +10,7 @@ test("an empty module", () => {
   expect(WebAssembly.validate(new ModuleBuilder().build())).toBe(true);
 });
 
-test("the dot product of the file header's kind runs on an imported memory", () => {
+test("a vector dot product runs on an imported memory", () => {
   const m = new ModuleBuilder();
   m.importMemory("env", "memory", { initial: 1, maximum: 65536 });
   m.func("dot", { params: ["i32", "i32", "i32"], results: ["f32"], export: true }, (f, x, y, n) => {

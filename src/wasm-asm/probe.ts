@@ -1,6 +1,7 @@
 /**
  * What the WebAssembly engine at hand can do, found by computing and not by `WebAssembly.validate`: Node 20 accepts relaxed SIMD
- * behind a flag, but its baseline compiler drops the accumulator of the relaxed dot product and doubles the sum.
+ * behind a flag, but its baseline compiler drops the accumulator of the i32 relaxed dot product and doubles the sum; that of
+ * Node 24 swaps the operands of the i16 one on a CPU without AVX (`--no-enable-avx`).
  */
 import type { FuncBuilder } from "./func-builder.ts";
 import { ModuleBuilder } from "./module-builder.ts";

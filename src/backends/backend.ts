@@ -65,11 +65,14 @@ export interface MemoryPlan {
   readonly weightsBytes: number;
   readonly kvBytes: number;
   readonly scratchBytes: number;
+  /** What a user should know of it, in words, e.g. that the head is served from a copy. */
+  readonly notes: readonly string[];
 }
 
 export interface Backend {
   readonly name: "reference" | "wasm" | "webgpu";
-  plan(program: Program, options: LoadOptions): MemoryPlan;
+  /** `canReadSync`: whether the source can be read without waiting; decides where a large embedding lives. */
+  plan(program: Program, options: LoadOptions, canReadSync: boolean): MemoryPlan;
   load(program: Program, weights: WeightReader, options: LoadOptions): Promise<LoadedProgram>;
 }
 

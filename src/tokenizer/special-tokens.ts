@@ -102,7 +102,7 @@ export class SpecialTokens {
       if (this.#texts[this.#tokenAt[nodes[i]!]!]!.length > first.length) places.push(at + first.length);
       if (this.#single.has(first)) places.push(at, at);
     }
-    
+    if (this.#endsInside(text)) places.push(text.length);
     return insertAt(
       text,
       places.sort((a, b) => a - b),

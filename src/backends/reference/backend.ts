@@ -28,6 +28,7 @@ export const referenceBackend: Backend = {
     ),
     kvBytes: options.nPages * PAGE_TOKENS * kvBytesPerToken(program.kvLayers),
     scratchBytes: program.ops.reduce((sum, op) => sum + ("out" in op ? 4 * op.out.nCols * options.maxTokens : 0), 0),
+    notes: [],
   }),
 
   async load(program, weights, options) {

@@ -37,7 +37,7 @@ const TOKEN_ENTRY_BYTES = 8;
 export function wasmBackend(wasm: WasmOptions = {}): Backend {
   return {
     name: "wasm",
-    plan: (program, options) => layOut(program, options, wasm, true).plan,
+    plan: (program, options, canReadSync) => layOut(program, options, wasm, canReadSync).plan,
     async load(program, weights, options) {
       const layout = layOut(program, options, wasm, weights.canReadSync);
       const bank = new Bank(layout.bank);
@@ -95,7 +95,7 @@ function layOut(recorded: Program, options: LoadOptions, wasm: WasmOptions, canR
   }
   const kvBytes = options.nPages * pageBytes;
   const kvAddress = bank.take(kvBytes);
-  const plan = { weightsBytes: weights.nBytes, kvBytes, scratchBytes };
+  const plan = { weightsBytes: weights.nBytes, kvBytes, scratchBytes, notes: weights.notes };
   return {
     program,
     bank,

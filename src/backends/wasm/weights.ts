@@ -61,6 +61,19 @@ export class PlacedWeights {
     return this.#nBytes;
   }
 
+  /** Where a weight is not held as the file has it, in words. */
+  get notes(): readonly string[] {
+    const notes: string[] = [];
+    for (const { weight } of this.#panels.values()) {
+      if (weight.fileFormat === undefined) continue;
+      notes.push(`the output matrix '${weight.name}' (${weight.fileFormat}) is served from a ${weight.format} copy; head f16 keeps it as it is`);
+    }
+    for (const [key, place] of this.#embeddings) {
+      if (place === null) notes.push(`the rows of '${key.slice(0, key.lastIndexOf(":"))}' are read from the file, one per token`);
+    }
+    return notes;
+  }
+
   panelAddress(weight: Weight): number {
     return this.#panels.get(weightKey(weight))!.address;
   }

@@ -6,8 +6,8 @@ import type { Program } from "../graph/program.ts";
 import type { KvLayer, Weight } from "../graph/tensor.ts";
 import type { QuantMatrix } from "../quant/format.ts";
 
-/** Tokens of a KV page: the unit of allocation, and the segment of attention (design: segmentation is part of the result's bits). */
-export const PAGE_TOKENS = 64;
+// the segment of attention is the page: part of this contract, decided by the cache
+export { PAGE_TOKENS } from "../kv-cache/page-table.ts";
 
 /** Consecutive tokens of one sequence in a step. */
 export interface Span {

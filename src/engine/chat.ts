@@ -40,7 +40,10 @@ export class Chat {
   constructor(host: ChatHost, options: ChatOptions = {}) {
     this.#host = host;
     this.#options = options;
-    this.#messages = [...(options.system === undefined ? [] : [{ role: "system", content: options.system }]), ...(options.messages ?? [])];
+    this.#messages = [
+      ...(options.system === undefined ? [] : [{ role: "system", content: options.system }]),
+      ...(options.messages ?? []),
+    ];
   }
 
   /** The conversation so far. */

@@ -31,11 +31,19 @@ export class EngineClient {
     this.#remote = remote;
     worker.onmessage((message) => this.#receive(message));
     worker.onerror((cause) => {
-      this.#die(cause instanceof BackendError ? cause : new BackendError("worker-failed", `engine: the worker failed: ${String(cause)}`, { cause }));
+      this.#die(
+        cause instanceof BackendError
+          ? cause
+          : new BackendError("worker-failed", `engine: the worker failed: ${String(cause)}`, { cause }),
+      );
     });
   }
 
-  call<M extends Method>(method: M, params: Methods[M]["params"], options: CallOptions<Methods[M]["event"]> = {}): Promise<Methods[M]["result"]> {
+  call<M extends Method>(
+    method: M,
+    params: Methods[M]["params"],
+    options: CallOptions<Methods[M]["event"]> = {},
+  ): Promise<Methods[M]["result"]> {
     const { signal } = options;
     return new Promise((resolve, reject) => {
       if (this.#death !== null) {

@@ -23,18 +23,35 @@ export interface EngineOptions {
 /** @throws ConfigError for an option that is not allowed. */
 export function checkOptions(options: EngineOptions): void {
   const check = (isAllowed: boolean, name: string, got: unknown, allowed: string) => {
-    if (!isAllowed) throw new ConfigError("invalid-option", `load: ${name} is ${String(got)}; must be ${allowed}`, { data: { option: name, got: String(got) } });
+    if (!isAllowed)
+      throw new ConfigError("invalid-option", `load: ${name} is ${String(got)}; must be ${allowed}`, {
+        data: { option: name, got: String(got) },
+      });
   };
   const isCount = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 1;
   const oneOf = (value: unknown, allowed: readonly unknown[]) => value === undefined || allowed.includes(value);
   check(options.nCtx === undefined || isCount(options.nCtx), "nCtx", options.nCtx, "a whole number of at least 1");
-  check(options.nParallel === undefined || isCount(options.nParallel), "nParallel", options.nParallel, "a whole number of at least 1");
-  check(oneOf(options.threads, ["auto"]) || isCount(options.threads), "threads", options.threads, "auto or a whole number of at least 1");
+  check(
+    options.nParallel === undefined || isCount(options.nParallel),
+    "nParallel",
+    options.nParallel,
+    "a whole number of at least 1",
+  );
+  check(
+    oneOf(options.threads, ["auto"]) || isCount(options.threads),
+    "threads",
+    options.threads,
+    "auto or a whole number of at least 1",
+  );
   check(oneOf(options.simd, ["auto", "plain"]), "simd", options.simd, "auto or plain");
   check(oneOf(options.head, ["auto", "f16", "q8_0"]), "head", options.head, "auto, f16 or q8_0");
   check(oneOf(options.i2sLayout, I2S_LAYOUTS), "i2sLayout", options.i2sLayout, I2S_LAYOUTS.join(", "));
   if (oneOf(options.backend, ["auto", "wasm", "reference"])) return;
-  throw new UnsupportedError("backend-unsupported", `load: backend '${String(options.backend)}' is not supported; supported are auto, wasm, reference`, {
-    data: { what: "backend", found: String(options.backend), supported: ["auto", "wasm", "reference"] },
-  });
+  throw new UnsupportedError(
+    "backend-unsupported",
+    `load: backend '${String(options.backend)}' is not supported; supported are auto, wasm, reference`,
+    {
+      data: { what: "backend", found: String(options.backend), supported: ["auto", "wasm", "reference"] },
+    },
+  );
 }

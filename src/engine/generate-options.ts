@@ -15,7 +15,11 @@ export interface GenerateOptions extends SamplingOptions {
 const MAX_STOPS = 64;
 
 /** @throws ConfigError `invalid-option` */
-export function checkGenerateOptions(options: GenerateOptions): { sampling: SamplingOptions; maxTokens: number | null; stop: readonly string[] } {
+export function checkGenerateOptions(options: GenerateOptions): {
+  sampling: SamplingOptions;
+  maxTokens: number | null;
+  stop: readonly string[];
+} {
   const sampling: SamplingOptions = {
     temperature: options.temperature,
     topK: options.topK,
@@ -43,5 +47,7 @@ export function withDefaults(sampling: SamplingOptions, defaults: SamplingOption
 }
 
 function fail(option: string, got: unknown, allowed: string): never {
-  throw new ConfigError("invalid-option", `generate: ${option} is ${String(got)}; must be ${allowed}`, { data: { option, got: String(got) } });
+  throw new ConfigError("invalid-option", `generate: ${option} is ${String(got)}; must be ${allowed}`, {
+    data: { option, got: String(got) },
+  });
 }

@@ -94,10 +94,14 @@ function checkPrompt(ids: readonly number[], nCtx: number): void {
     });
   }
   if (ids.length > nCtx) {
-    throw new ContextOverflowError("context-overflow", `generate: the prompt has ${ids.length} tokens; the context holds ${nCtx}`, {
-      data: { nPrompt: ids.length, nCtx },
-      hint: "Shorten the prompt, or load the model with a larger nCtx.",
-    });
+    throw new ContextOverflowError(
+      "context-overflow",
+      `generate: the prompt has ${ids.length} tokens; the context holds ${nCtx}`,
+      {
+        data: { nPrompt: ids.length, nCtx },
+        hint: "Shorten the prompt, or load the model with a larger nCtx.",
+      },
+    );
   }
 }
 

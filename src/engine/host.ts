@@ -141,7 +141,12 @@ class EngineHost {
     },
   };
 
-  #generate(request: GenerateRequest, session: SessionCore, signal: AbortSignal, emit: (event: Methods["generate"]["event"]) => void) {
+  #generate(
+    request: GenerateRequest,
+    session: SessionCore,
+    signal: AbortSignal,
+    emit: (event: Methods["generate"]["event"]) => void,
+  ) {
     const { tokenizer, host } = this.#loaded();
     return generate(request, { session, tokenizer, nCtx: host.nCtx, emit, yieldToEvents: this.#platform.yieldToEvents, signal });
   }
@@ -167,7 +172,12 @@ class EngineHost {
   }
 
   #open(descriptor: SourceDescriptor, signal: AbortSignal): Promise<ByteSource> {
-    return openDescribed(descriptor, this.#platform.openPath, (offset, length, readSignal) => this.#readRemote(offset, length, readSignal), signal);
+    return openDescribed(
+      descriptor,
+      this.#platform.openPath,
+      (offset, length, readSignal) => this.#readRemote(offset, length, readSignal),
+      signal,
+    );
   }
 
   /** Asks the caller's side for bytes. */

@@ -40,7 +40,11 @@ export interface ModelPlan {
 }
 
 /** The facts that the file alone decides. */
-export function fileFacts(file: Pick<GgufFile, "metadata" | "tensors">): { name: string | null; parameters: number; quantization: string } {
+export function fileFacts(file: Pick<GgufFile, "metadata" | "tensors">): {
+  name: string | null;
+  parameters: number;
+  quantization: string;
+} {
   const byFormat = new Map<string, number>();
   let parameters = 0;
   for (const tensor of file.tensors) {

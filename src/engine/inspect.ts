@@ -61,7 +61,12 @@ export interface Inspection {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly tokenizer: InspectedTokenizer | null;
   /** Null where the model cannot be run. */
-  readonly plan: { readonly weightsBytes: number; readonly kvBytes: number; readonly scratchBytes: number; readonly nCtx: number } | null;
+  readonly plan: {
+    readonly weightsBytes: number;
+    readonly kvBytes: number;
+    readonly scratchBytes: number;
+    readonly nCtx: number;
+  } | null;
   readonly warnings: readonly string[];
   readonly fileBytes: number;
   readonly ggufVersion: number;
@@ -91,7 +96,9 @@ export async function inspect(source: ModelSource, options: LoadOptions = {}): P
     })),
     metadata: Object.fromEntries(data.entries.map((entry) => [entry.key, shown(entry.value)])),
     tokenizer: data.tokenizer && describeTokenizer(data.tokenizer),
-    plan: plan ? { weightsBytes: plan.weightsBytes, kvBytes: plan.kvBytes, scratchBytes: plan.scratchBytes, nCtx: plan.nCtx } : null,
+    plan: plan
+      ? { weightsBytes: plan.weightsBytes, kvBytes: plan.kvBytes, scratchBytes: plan.scratchBytes, nCtx: plan.nCtx }
+      : null,
     warnings: [...data.tokenizerWarnings, ...(data.model?.warnings ?? []), ...failures],
     fileBytes: data.size,
     ggufVersion: data.version,

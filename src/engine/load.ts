@@ -6,9 +6,9 @@ import { type Backend, type LoadedProgram, type LoadOptions, PAGE_TOKENS } from 
 import type { ByteSource } from "../bytes/byte-source.ts";
 import { effectiveChatTemplate } from "../chat/bitnet-template.ts";
 import { BackendError, errorToJson } from "../errors.ts";
+import type { GgufFile } from "../gguf/metadata.ts";
 import { readGguf } from "../gguf/reader.ts";
 import type { HeadChoice } from "../graph/serve-head.ts";
-import type { GgufFile } from "../gguf/metadata.ts";
 import { PagePool } from "../kv-cache/page-pool.ts";
 import { familyOf } from "../model/families/registry.ts";
 import { architectureOf, defineModel, type ModelDefinition } from "../model/model.ts";
@@ -129,7 +129,10 @@ async function loadFitting(
   for (let nCtx = chooseCtx(definition, options); ; nCtx = Math.ceil(nCtx / 2)) {
     const limits = stepLimits(definition, options, nCtx);
     try {
-      return { nCtx, program: await backend.load(definition.program, reader, { ...limits, onProgress: report, ...(signal && { signal }) }) };
+      return {
+        nCtx,
+        program: await backend.load(definition.program, reader, { ...limits, onProgress: report, ...(signal && { signal }) }),
+      };
     } catch (error) {
       const isTooLarge = error instanceof BackendError && (error.code === "memory-refused" || error.code === "memory-too-large");
       if (!isTooLarge || options.nCtx !== undefined || nCtx <= PAGE_TOKENS) throw error;
@@ -160,7 +163,8 @@ function describe(
     template: file.metadata.string("tokenizer.chat_template") ?? null,
   });
   if (template.warning !== undefined) warnings.push(template.warning);
-  if (nCtx > config.nCtxTrain) warnings.push(`nCtx ${nCtx} is above the ${config.nCtxTrain} tokens that the model was trained on; text may degrade`);
+  if (nCtx > config.nCtxTrain)
+    warnings.push(`nCtx ${nCtx} is above the ${config.nCtxTrain} tokens that the model was trained on; text may degrade`);
   warnings.push(...bytes.notes);
   const threads = options.threads ?? "auto";
   return {

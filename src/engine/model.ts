@@ -5,19 +5,19 @@
 import type { ChatMessage, ToolDefinition } from "../chat/messages.ts";
 import { validateMessages } from "../chat/messages.ts";
 import type { ChatTemplateInput } from "../chat/template.ts";
-import { TemplateRunner, type TemplatePort } from "../chat/template-host.ts";
+import { type TemplatePort, TemplateRunner } from "../chat/template-host.ts";
 import { abortError, ConfigError, UnsupportedError } from "../errors.ts";
 import { createTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { Chat, type ChatOptions } from "./chat.ts";
 import { EngineClient } from "./client.ts";
+import { checkOptions, type EngineOptions } from "./engine-options.ts";
 import { checkGenerateOptions, type GenerateOptions, withDefaults } from "./generate-options.ts";
 import { Generation } from "./generation.ts";
 import type { ModelInfo, ModelPlan } from "./info.ts";
-import { checkOptions, type EngineOptions } from "./engine-options.ts";
 import type { GenerateRequest, LoadedModelData, LoadProgress } from "./protocol.ts";
 import { Session } from "./session.ts";
 import { describeSource, type ModelSource } from "./source.ts";
-import { spawnWorker, type SpawnOptions } from "./spawn.ts";
+import { type SpawnOptions, spawnWorker } from "./spawn.ts";
 
 export interface LoadOptions extends EngineOptions, SpawnOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -113,7 +113,8 @@ export class Model {
         encodeChat: (messages, tools) => this.#encodeChat(messages, tools),
         newSession: () => this.#client.call("newSession", {}),
         disposeSession: async (session) => void (this.#isDisposed || (await this.#client.call("disposeSession", { session }))),
-        generate: (session, ids, generateOptions, onPiece, signal) => this.#generate(session, ids, generateOptions, onPiece, signal),
+        generate: (session, ids, generateOptions, onPiece, signal) =>
+          this.#generate(session, ids, generateOptions, onPiece, signal),
       },
       options,
     );
@@ -190,10 +191,14 @@ export class Model {
 
   async #render(messages: readonly ChatMessage[], options: RenderChatOptions): Promise<string> {
     if (this.chatTemplate === null) {
-      throw new UnsupportedError("no-chat-template", "chat: the model has no chat template; it continues text and does not answer", {
-        data: { what: "chat template", found: null, supported: [] },
-        hint: "Use generate(), or a model that was trained to chat.",
-      });
+      throw new UnsupportedError(
+        "no-chat-template",
+        "chat: the model has no chat template; it continues text and does not answer",
+        {
+          data: { what: "chat template", found: null, supported: [] },
+          hint: "Use generate(), or a model that was trained to chat.",
+        },
+      );
     }
     const { bosId, eosId } = this.#data.tokenizer;
     const input: ChatTemplateInput = {
@@ -217,7 +222,10 @@ function guardStrings<T>(value: T, guard: (text: string) => string): T {
 }
 
 function templatePort(spawn: SpawnOptions): TemplatePort {
-  const worker = spawnWorker<Parameters<TemplatePort["postMessage"]>[0], Parameters<Parameters<TemplatePort["onmessage"]>[0]>[0]>("template", spawn);
+  const worker = spawnWorker<Parameters<TemplatePort["postMessage"]>[0], Parameters<Parameters<TemplatePort["onmessage"]>[0]>[0]>(
+    "template",
+    spawn,
+  );
   return {
     postMessage: (message) => worker.post(message),
     onmessage: (listener) => worker.onmessage(listener),

@@ -8,8 +8,8 @@ import type { ErrorJson } from "../errors.ts";
 import type { GgufEntry, GgufTensor } from "../gguf/metadata.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import type { TokenizerSpec } from "../tokenizer/spec.ts";
-import type { ModelInfo, ModelPlan } from "./info.ts";
 import type { EngineOptions } from "./engine-options.ts";
+import type { ModelInfo, ModelPlan } from "./info.ts";
 import type { LogitsWanted } from "./session-core.ts";
 import type { SourceDescriptor } from "./source.ts";
 

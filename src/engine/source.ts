@@ -41,19 +41,27 @@ export async function describeSource(source: ModelSource, options: SourceOptions
   if (typeof source === "object" && source !== null && typeof source.read === "function" && typeof source.size === "number") {
     return asRemote(source);
   }
-  throw new ConfigError("bad-source", `load: a model is a path, a URL, a File, bytes or a ByteSource, not ${describeValue(source)}`);
+  throw new ConfigError(
+    "bad-source",
+    `load: a model is a path, a URL, a File, bytes or a ByteSource, not ${describeValue(source)}`,
+  );
 }
 
 async function describeText(text: string, options: SourceOptions): Promise<DescribedSource> {
   if (text.trim() === "") throw new ConfigError("bad-source", "load: the model's path or URL is empty");
   if (text.startsWith("hf:")) {
-    throw new UnsupportedError("source-scheme", `load: '${text}' names a hub repository; hub sources are not supported in this version`, {
-      data: { what: "source", found: "hf:", supported: ["path", "http:", "https:", "file:", "blob:"] },
-      hint: "Download the GGUF and pass its path, or pass its https: URL.",
-    });
+    throw new UnsupportedError(
+      "source-scheme",
+      `load: '${text}' names a hub repository; hub sources are not supported in this version`,
+      {
+        data: { what: "source", found: "hf:", supported: ["path", "http:", "https:", "file:", "blob:"] },
+        hint: "Download the GGUF and pass its path, or pass its https: URL.",
+      },
+    );
   }
   const isUrl = /^(https?|blob|data):/i.test(text);
-  if (!isUrl && isNode()) return { descriptor: { kind: "path", path: text.startsWith("file:") ? pathOf(text) : text }, remote: null };
+  if (!isUrl && isNode())
+    return { descriptor: { kind: "path", path: text.startsWith("file:") ? pathOf(text) : text }, remote: null };
   const url = new URL(text, isUrl ? undefined : baseUrl()).href;
   if (options.fetch !== undefined) return asRemote(await openHttpSource(url, options));
   return { descriptor: { kind: "url", url, headers: options.headers ?? {} }, remote: null };
@@ -93,7 +101,8 @@ export async function openDescribed(
 ): Promise<ByteSource> {
   switch (descriptor.kind) {
     case "path":
-      if (openPath === null) throw new UnsupportedError("source-scheme", `load: '${descriptor.path}' is a path; this runtime has no files`);
+      if (openPath === null)
+        throw new UnsupportedError("source-scheme", `load: '${descriptor.path}' is a path; this runtime has no files`);
       return openPath(descriptor.path);
     case "url":
       return openHttpSource(descriptor.url, { headers: descriptor.headers, signal });

@@ -60,7 +60,11 @@ function spawnBrowser<Out, In>(options: SpawnOptions): WorkerHandle<Out, In> {
     onerror: (listener) =>
       worker.addEventListener("error", (event) => {
         const cause = event.message || "its script did not load";
-        listener(new BackendError("worker-failed", `engine: the worker failed: ${cause}`, { hint: "Check workerUrl, the CSP's worker-src and COEP." }));
+        listener(
+          new BackendError("worker-failed", `engine: the worker failed: ${cause}`, {
+            hint: "Check workerUrl, the CSP's worker-src and COEP.",
+          }),
+        );
       }),
     terminate: () => worker.terminate(),
     ref: () => {},

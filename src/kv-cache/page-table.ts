@@ -4,8 +4,8 @@
  */
 import type { PagePool } from "./page-pool.ts";
 
-/** Tokens of a page. */
-const PAGE_TOKENS = 64;
+/** Tokens of a page: the unit of allocation, and the segment of attention (segmentation is part of the result's bits). */
+export const PAGE_TOKENS = 64;
 
 export class PageTable {
   readonly #pool: PagePool;

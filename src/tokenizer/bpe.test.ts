@@ -56,6 +56,10 @@ describe("byte-level BPE", () => {
     expect(tokenizer.encode("xyz").map((id) => tokenizer.piece(id))).toEqual(["xyz"]);
   });
 
+  it("counts the first of equal merges", () => {
+    expect(pieces("abc", ["a b", "b c"], { merges: packStrings(["a b", "b c", "a b"]) })).toEqual(["ab", "c"]);
+  });
+
   it("survives merges that are damaged", () => {
     const merges = ["ab", "", " ", "a ", " a", "a a", "a a", "\u0000 a", "日 本", "aa a", "a aa", "ab ab ab"];
     const tokenizer = createTokenizer(handMadeBpe([], { merges: packStrings(merges) }));

@@ -15,8 +15,7 @@ import { codePointsOf, writeUtf8 } from "./unicode.ts";
 
 /** What every algorithm does: append the ids of a stretch without special tokens. */
 export interface TextEncoderModel {
-  /** `isStart`: the text begins here or a special token stands before it. */
-  encode(text: string, isStart: boolean, ids: number[]): void;
+  encode(text: string, ids: number[]): void;
 }
 
 export class Bpe implements TextEncoderModel {
@@ -34,7 +33,7 @@ export class Bpe implements TextEncoderModel {
     this.#pairs = new BpePairs(this.#tables);
   }
 
-  encode(text: string, _isStart: boolean, ids: number[]): void {
+  encode(text: string, ids: number[]): void {
     const codePoints = codePointsOf(text);
     let start = 0;
     for (const end of splitWords(this.#pre, codePoints)) {

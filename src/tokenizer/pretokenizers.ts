@@ -20,14 +20,15 @@ const { letter, number, mark, punctuation } = CLASS;
 const isNumber = (_: number, kind: number): boolean => kind === number;
 const isDigit = (point: number): boolean => point >= 0x30 && point <= 0x39;
 /** `$+<=>^~|`, which are symbols and not \p{P}. */
-const isSign = (point: number): boolean => "$+<=>^~|".includes(String.fromCodePoint(point));
+const SIGNS = pointsOf("$+<=>^~|");
+const isSign = (point: number): boolean => SIGNS.has(point);
 /** `[一-龥ࠀ-一가-퟿]` */
 const isDeepseekAsian = (point: number): boolean => (point >= 0x800 && point <= 0x9fa5) || (point >= 0xac00 && point <= 0xd7ff);
 /** `[一-龥぀-ゟ゠-ヿ]` */
 const isHanOrKana = (point: number): boolean => (point >= 0x4e00 && point <= 0x9fa5) || (point >= 0x3040 && point <= 0x30ff);
 /** `[^(\s|.,!?…。，、।۔،)]`: a class, so the brackets and the bar are members. */
-const isBloomWord = (point: number, kind: number): boolean =>
-  kind !== CLASS.space && !"(|.,!?…。，、।۔،)".includes(String.fromCodePoint(point));
+const BLOOM_BREAKS = pointsOf("(|.,!?…。，、।۔،)");
+const isBloomWord = (point: number, kind: number): boolean => kind !== CLASS.space && !BLOOM_BREAKS.has(point);
 
 const digitsOne = scanRuns(isNumber, { max: 1 });
 const digitsThree = scanRuns(isNumber, { max: 3 });
@@ -91,6 +92,10 @@ const PRETOKENIZERS: readonly (readonly [names: string, PreTokenizer])[] = [
 const BY_NAME: ReadonlyMap<string, PreTokenizer> = new Map(
   PRETOKENIZERS.flatMap(([names, pre]) => names.split(" ").map((name) => [name, pre] as const)),
 );
+
+function pointsOf(chars: string): ReadonlySet<number> {
+  return new Set(Array.from(chars, (char) => char.codePointAt(0)!));
+}
 
 function plain(...scanners: Scanner[]): PreTokenizer {
   return { scanners, ignoreMerges: false, addBos: false };

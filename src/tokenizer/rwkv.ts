@@ -22,7 +22,7 @@ export class Rwkv implements TextEncoderModel {
     this.#unkId = spec.unkId;
   }
 
-  encode(text: string, _isStart: boolean, ids: number[]): void {
+  encode(text: string, ids: number[]): void {
     const bytes = encoder.encode(text);
     for (let at = 0; at < bytes.length; ) {
       const id = this.#trie.longest(bytes, at, bytes.length);

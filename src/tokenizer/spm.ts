@@ -32,10 +32,11 @@ export class Spm implements TextEncoderModel {
     this.#pairs = new SpmPairs(new TokenTable(spec.tokens, isEncodable, MAX_TOKEN_BYTES), rankScores(spec));
   }
 
-  encode(text: string, isStart: boolean, ids: number[]): void {
+  encode(text: string, ids: number[]): void {
     const collapsed = this.#spec.removeExtraWhitespaces ? collapse(text) : text;
     if (collapsed === "") return;
-    const prefixed = this.#spec.addSpacePrefix && isStart ? ` ${collapsed}` : collapsed;
+    // Every stretch of text is the first or follows a special token, so llama.cpp gives each its space.
+    const prefixed = this.#spec.addSpacePrefix ? ` ${collapsed}` : collapsed;
     const bytes = encoder.encode(prefixed.replaceAll(" ", SPACE_MARK));
     const pairs = this.#pairs;
     const n = pairs.reset(bytes);

@@ -29,7 +29,7 @@ export function createStreamDecoder(bytesOf: (id: number, isFirst: boolean) => U
     push(id) {
       const bytes = bytesOf(id, isFirst);
       isFirst = false;
-      return decoder.decode(bytes, {});
+      return decoder.decode(bytes, { stream: true });
     },
     end() {
       isFirst = true;

@@ -127,11 +127,20 @@ class SpecTokenizer implements Tokenizer {
   }
 
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
-    const decoder = this.streamDecoder(options);
-    const pieces: string[] = [];
-    for (const id of ids) pieces.push(decoder.push(id));
-    pieces.push(decoder.end());
-    return pieces.join("");
+    const bytesOf = this.#decodedBytes(options);
+    let bytes = new Uint8Array(Math.max(64, ids.length * 8));
+    let length = 0;
+    for (let i = 0; i < ids.length; i++) {
+      const piece = bytesOf(ids[i]!, i === 0);
+      if (length + piece.length > bytes.length) {
+        const larger = new Uint8Array((length + piece.length) * 2);
+        larger.set(bytes);
+        bytes = larger;
+      }
+      bytes.set(piece, length);
+      length += piece.length;
+    }
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, length));
   }
 
   tokenBytes(id: number, options: { readonly special?: boolean } = {}): Uint8Array {
@@ -156,13 +165,7 @@ class SpecTokenizer implements Tokenizer {
   }
 
   streamDecoder(options: DecodeOptions = {}): StreamDecoder {
-    const special = !(options.skipSpecial ?? true);
-    // WordPiece marks every word's beginning, the first one's too.
-    const stripsSpace = !(options.isContinuation ?? false) && (this.spec.addSpacePrefix || this.spec.model === "wordpiece");
-    return createStreamDecoder((id, isFirst) => {
-      const bytes = this.tokenBytes(id, { special });
-      return isFirst && stripsSpace && bytes[0] === 0x20 ? bytes.subarray(1) : bytes;
-    });
+    return createStreamDecoder(this.#decodedBytes(options));
   }
 
   isSpecial(id: number): boolean {
@@ -175,16 +178,21 @@ class SpecTokenizer implements Tokenizer {
   }
 
   #encodeFragments(fragments: readonly Fragment[], ids: number[]): void {
-    let isStart = true;
     for (const fragment of fragments) {
-      if (typeof fragment === "number") {
-        ids.push(fragment);
-        isStart = true;
-      } else {
-        this.#textModel().encode(fragment, isStart, ids);
-        isStart = false;
-      }
+      if (typeof fragment === "number") ids.push(fragment);
+      else this.#textModel().encode(fragment, ids);
     }
+  }
+
+  /** The bytes that an id adds to a text. */
+  #decodedBytes(options: DecodeOptions): (id: number, isFirst: boolean) => Uint8Array {
+    const special = !(options.skipSpecial ?? true);
+    // WordPiece marks every word's beginning, the first one's too.
+    const stripsSpace = !(options.isContinuation ?? false) && (this.spec.addSpacePrefix || this.spec.model === "wordpiece");
+    return (id, isFirst) => {
+      const bytes = this.tokenBytes(id, { special });
+      return isFirst && stripsSpace && bytes[0] === 0x20 ? bytes.subarray(1) : bytes;
+    };
   }
 
   #rawTokens(): PackedStrings {

@@ -29,7 +29,7 @@ export class WordPiece implements TextEncoderModel {
     this.#stripAccents = spec.stripAccents;
   }
 
-  encode(text: string, _isStart: boolean, ids: number[]): void {
+  encode(text: string, ids: number[]): void {
     const { points, classes, length } = codePointsOf(text);
     // Normalised code points, written over the source: there are never more of them.
     let n = 0;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { memorySource } from "../../src/bytes/memory.ts";
-import type { GgufFile } from "../../src/gguf/metadata.ts";
+import { type GgufFile, GgufMetadata } from "../../src/gguf/metadata.ts";
 import { readGguf } from "../../src/gguf/reader.ts";
 import { tokenizerSpec } from "../../src/model/tokenizer-spec.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/tokenizer.ts";
@@ -59,5 +59,35 @@ describe.skipIf(!hasShared)("vocabularies of llama.cpp (skipped: the full sets a
       expect(tokenizer.encode(prompt, { addSpecial: true })).toEqual(token_ids);
       expect(tokenizer.decode(greedy_ids)).toBe(greedy_text);
     }
+  });
+
+  it.each(NAMES)("%s keeps control tokens out of user text", async (name) => {
+    const { tokenizer } = await open(`tokenizers/ggml-vocab-${name}.gguf`);
+    const guard = "\ufdd0";
+    for (let id = 0; id < tokenizer.nVocab; id++) {
+      if (!tokenizer.isSpecial(id)) continue;
+      const text = `x ${tokenizer.piece(id)} y`;
+      const ids = tokenizer.encode(text);
+      expect(ids).not.toContain(id);
+      expect(tokenizer.encodeTemplate(tokenizer.guardUserText(text, guard), guard)).toEqual(ids);
+      expect(tokenizer.encodeTemplate(text, guard)).toContain(id);
+    }
+  });
+
+  it.each(["llama-bpe", "qwen2", "gpt-2"])("%s is recognised without its pre-tokeniser's name", async (name) => {
+    const { metadata } = await readFile(`tokenizers/ggml-vocab-${name}.gguf`);
+    const bare = new GgufMetadata(metadata.entries.filter(({ key }) => key !== "tokenizer.ggml.pre"));
+    const { spec, warnings } = tokenizerSpec(bare, "llama");
+    expect(spec.pre).toBe(name);
+    expect(warnings).toEqual([expect.stringContaining(name)]);
+  });
+
+  it("llama-bpe is ready within its budget", async () => {
+    const { tokenizer, specMs } = await open("tokenizers/ggml-vocab-llama-bpe.gguf");
+    const start = performance.now();
+    tokenizer.encode("Hello");
+    // Budgets are 50 ms and 250 ms on an idle machine; ten times that is a hang.
+    expect(specMs).toBeLessThan(500);
+    expect(performance.now() - start).toBeLessThan(2500);
   });
 });

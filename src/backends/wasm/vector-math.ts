@@ -62,7 +62,7 @@ export function emitExp(m: ModuleBuilder): Func<["v128"], ["v128"]> {
     const splat = (value: number) => f.v128.const("f32x4", value);
     const clamped = f.local("v128", f.f32x4.min(f.f32x4.max(x.get(), splat(-87.33654)), splat(88.3762626647949)));
     // n = nearest(x / ln 2)
-    const n = f.local("v128", f.f32x4.nearest(f.f32x4.mul(clamped.get(), splat(1.44269504088896341))));
+    const n = f.local("v128", f.f32x4.nearest(f.f32x4.mul(clamped.get(), splat(Math.LOG2E))));
     // r = x − n ln 2, with ln 2 in two parts
     const r = f.local("v128", f.f32x4.sub(clamped.get(), f.f32x4.mul(n.get(), splat(0.693359375))));
     r.set(f.f32x4.sub(r.get(), f.f32x4.mul(n.get(), splat(-2.1219444e-4))));

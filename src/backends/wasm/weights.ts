@@ -66,7 +66,9 @@ export class PlacedWeights {
     const notes: string[] = [];
     for (const { weight } of this.#panels.values()) {
       if (weight.fileFormat === undefined) continue;
-      notes.push(`the output matrix '${weight.name}' (${weight.fileFormat}) is served from a ${weight.format} copy; head f16 keeps it as it is`);
+      notes.push(
+        `the output matrix '${weight.name}' (${weight.fileFormat}) is served from a ${weight.format} copy; head f16 keeps it as it is`,
+      );
     }
     for (const [key, place] of this.#embeddings) {
       if (place === null) notes.push(`the rows of '${key.slice(0, key.lastIndexOf(":"))}' are read from the file, one per token`);

@@ -31,6 +31,8 @@ export async function generate(request: GenerateRequest, context: GenerateContex
   const begin = performance.now();
   let logits: Float32Array;
   try {
+    // a cancel that was sent right behind the request comes first
+    await context.yieldToEvents();
     logits = await session.prefill(ids.slice(cachedTokens), "last", context.yieldToEvents, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -48,7 +50,7 @@ async function decodeLoop(
   firstLogits: Float32Array,
 ): Promise<{ tokens: number[]; finishReason: FinishReason }> {
   const tokens: number[] = [];
-  const decoder = tokenizer.streamDecoder();
+  const decoder = tokenizer.streamDecoder({ isContinuation: true });
   const stops = new StopMatcher(request.stop);
   const history = [...request.ids];
   let logits = firstLogits;

@@ -125,6 +125,11 @@ export class Model {
     return new Session(this.#client, this.#client.call("newSession", {}));
   }
 
+  /** The model's own tokenizer, with everything that `tokenize` and `detokenize` leave out. */
+  get tokenizer(): Tokenizer {
+    return this.#tokenizer;
+  }
+
   /** Ids of `text`: no BOS and no special tokens unless asked. */
   tokenize(text: string, options: TokenizeOptions = {}): number[] {
     return this.#tokenizer.encode(text, { bos: options.bos ?? false, eos: false, special: options.special ?? false });

@@ -6,7 +6,7 @@ import { blobSource } from "../bytes/blob.ts";
 import type { ByteSource } from "../bytes/byte-source.ts";
 import { openHttpSource } from "../bytes/http-range.ts";
 import { memorySource } from "../bytes/memory.ts";
-import { ConfigError, UnsupportedError } from "../errors.ts";
+import { ConfigError, NetworkError, UnsupportedError } from "../errors.ts";
 
 /** A model: path (Node), URL, `File`/`Blob`, bytes, or a source of your own. */
 export type ModelSource = string | URL | Blob | Uint8Array | ByteSource;
@@ -62,10 +62,30 @@ async function describeText(text: string, options: SourceOptions): Promise<Descr
   const isUrl = /^(https?|blob|data):/i.test(text);
   if (!isUrl && isNode())
     return { descriptor: { kind: "path", path: text.startsWith("file:") ? pathOf(text) : text }, remote: null };
+  if (/^(blob|data):/i.test(text)) return { descriptor: { kind: "blob", blob: await fetchBlob(text, options) }, remote: null };
   const url = new URL(text, isUrl ? undefined : baseUrl()).href;
   if (options.fetch !== undefined) return asRemote(await openHttpSource(url, options));
   return { descriptor: { kind: "url", url, headers: options.headers ?? {} }, remote: null };
 }
+
+/** What an object URL or a data: URL names; its bytes stay in the browser's store. */
+async function fetchBlob(url: string, { signal }: SourceOptions): Promise<Blob> {
+  try {
+    const response = await globalThis.fetch(url, { signal: signal ?? null });
+    return await response.blob();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const name = url.slice(0, MAX_SHOWN_URL);
+    throw new NetworkError("network-failed", `load: '${name}' names no data that can be read`, {
+      data: { url: name },
+      cause,
+      hint: "It was probably revoked; pass the File or Blob itself.",
+    });
+  }
+}
+
+/** A data: URL holds the whole file. */
+const MAX_SHOWN_URL = 64;
 
 /** A path below the page, where there is one. */
 function baseUrl(): string | undefined {

@@ -33,7 +33,10 @@ function spawnNode<Out, In>(options: SpawnOptions): WorkerHandle<Out, In> {
   const { Worker: NodeWorker } = process.getBuiltinModule("node:worker_threads");
   const here = import.meta.url;
   const file = here.endsWith(".ts") ? "./node-worker.ts" : "./node-worker.js";
-  const worker = new NodeWorker(options.workerUrl === undefined ? new URL(file, here) : new URL(options.workerUrl));
+  // not the program's own flags: `--input-type` and `--eval`, for one, make no sense for a file
+  const worker = new NodeWorker(options.workerUrl === undefined ? new URL(file, here) : new URL(options.workerUrl), {
+    execArgv: [],
+  });
   worker.unref();
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as ArrayBuffer[]),
@@ -50,24 +53,32 @@ function spawnNode<Out, In>(options: SpawnOptions): WorkerHandle<Out, In> {
 
 function spawnBrowser<Out, In>(options: SpawnOptions): WorkerHandle<Out, In> {
   if (typeof Worker === "undefined") throw new BackendError("no-workers", "engine: this runtime has no Worker");
-  const worker =
-    options.workerUrl === undefined
-      ? new Worker(new URL("./worker.js", import.meta.url), { type: "module" })
-      : new Worker(options.workerUrl, { type: "module" });
+  const worker = startBrowser(options);
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as ArrayBuffer[]),
     onmessage: (listener) => worker.addEventListener("message", (event: MessageEvent<In>) => listener(event.data)),
     onerror: (listener) =>
-      worker.addEventListener("error", (event) => {
-        const cause = event.message || "its script did not load";
-        listener(
-          new BackendError("worker-failed", `engine: the worker failed: ${cause}`, {
-            hint: "Check workerUrl, the CSP's worker-src and COEP.",
-          }),
-        );
-      }),
+      worker.addEventListener("error", (event) => listener(workerFailed(event.message || "its script did not load"))),
     terminate: () => worker.terminate(),
     ref: () => {},
     unref: () => {},
   };
+}
+
+function startBrowser(options: SpawnOptions): Worker {
+  try {
+    return options.workerUrl === undefined
+      ? new Worker(new URL("./worker.js", import.meta.url), { type: "module" })
+      : new Worker(options.workerUrl, { type: "module" });
+  } catch (cause) {
+    // another origin, or no URL at all
+    throw workerFailed(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+}
+
+function workerFailed(why: string, cause?: unknown): BackendError {
+  return new BackendError("worker-failed", `engine: the worker failed: ${why}`, {
+    cause,
+    hint: "Check workerUrl, the CSP's worker-src and COEP.",
+  });
 }

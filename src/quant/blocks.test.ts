@@ -7,7 +7,12 @@ import { quantFormat } from "./registry.ts";
 
 interface GoldenBlocks {
   readonly type: "I2_S" | "Q8_0" | "F16" | "F32";
-  readonly blocks: readonly { readonly note: string; readonly hex: string; readonly scaleHex?: string; readonly valuesHex: string }[];
+  readonly blocks: readonly {
+    readonly note: string;
+    readonly hex: string;
+    readonly scaleHex?: string;
+    readonly valuesHex: string;
+  }[];
 }
 
 const fromHex = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

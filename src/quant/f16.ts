@@ -1,7 +1,7 @@
 /** F16: IEEE half, two bytes a weight, little-endian. Activations stay f32 (ggml rounds them to f16; inside its tolerance). */
 import { f16ToF32, f32ToF16 } from "../numerics/f16.ts";
 import type { QuantFormat } from "./format.ts";
-import { interleave, loadF16x4, words16 } from "./panel.ts";
+import { finiteHalf, interleave, loadF16x4, words16 } from "./panel.ts";
 
 export const f16: QuantFormat = {
   name: "F16",
@@ -22,7 +22,11 @@ export const f16: QuantFormat = {
     kind: "float",
     blockColumns: 1,
     blockBytes: 8,
-    pack: (matrix, out) => interleave(words16(matrix.data), matrix.nRows, matrix.nCols, words16(out), 0),
+    pack(matrix, out) {
+      const halves = words16(matrix.data);
+      for (const half of halves) finiteHalf(half, "F16");
+      interleave(halves, matrix.nRows, matrix.nCols, words16(out), 0);
+    },
     column: (f, w) => loadF16x4(f, w.get()),
   },
   dot(matrix, row, x) {

@@ -6,7 +6,8 @@
  * 6, 4, 2, 0. Two more layouts exist in the wild with the same size and no marker; `toX86` reorders them. Source: microsoft/BitNet@01eb415
  * src/ggml-bitnet-mad.cpp:11-15, 51-195.
  */
-import { GgufError } from "../errors.ts";
+import { GgufError, UnsupportedError } from "../errors.ts";
+import { roundHalfEven } from "../numerics/rounding.ts";
 import type { QuantFormat, QuantMatrix } from "./format.ts";
 import { interleave, PANEL_ROWS, type Plane, words32 } from "./panel.ts";
 
@@ -68,7 +69,7 @@ export const i2_s: QuantFormat = {
     for (let row = 0; row < nRows; row++) {
       for (let i = 0; i < nCols; i++) {
         const ratio = values[row * nCols + i]! / scale;
-        setCode(data, (row * nCols) / 4, i, Math.max(-1, Math.min(1, Math.round(ratio))) + 1);
+        setCode(data, (row * nCols) / 4, i, Math.max(-1, Math.min(1, roundHalfEven(ratio))) + 1);
       }
     }
     return { nRows, nCols, data, scale };
@@ -115,10 +116,19 @@ function ternaryScale(values: Float32Array): number {
   return isTernary ? magnitude : Math.fround(absSum / values.length);
 }
 
-/** The rows of `matrix`, laid out as `layout` says, in the canonical x86 order. `rows4` needs whole groups of four rows. */
+/**
+ * The rows of `matrix`, laid out as `layout` says, in the canonical x86 order.
+ * @throws UnsupportedError `i2s-layout` for `rows4` with rows that are no whole groups of four.
+ */
 export function toX86(matrix: QuantMatrix, layout: I2sLayout): QuantMatrix {
   if (layout === "x86") return matrix;
   const { nRows, nCols, data } = matrix;
+  if (layout === "rows4" && nRows % 4 !== 0) {
+    throw new UnsupportedError("i2s-layout", `quant: layout rows4 interleaves four rows; a matrix has ${nRows}`, {
+      data: { what: "I2_S layout", found: nRows, supported: "multiples of 4 rows" },
+      hint: "The file is of another layout: x86 or neon.",
+    });
+  }
   const out = new Uint8Array(data.length);
   for (let row = 0; row < nRows; row++) {
     const rowOffset = (row * nCols) / 4;

@@ -8,7 +8,12 @@ import { type I2sLayout, toX86 } from "./i2_s.ts";
 import { type IntPanel, PANEL_ROWS } from "./panel.ts";
 import { quantFormat } from "./registry.ts";
 
-function randomMatrix(name: FormatName, nRows: number, nCols: number, seed: number): { matrix: QuantMatrix; values: Float32Array } {
+function randomMatrix(
+  name: FormatName,
+  nRows: number,
+  nCols: number,
+  seed: number,
+): { matrix: QuantMatrix; values: Float32Array } {
   const format = quantFormat(name, "a test");
   const matrix = format.quantize!(seededRandom(seed).normals(nRows * nCols, 0.1), nRows, nCols);
   const values = new Float32Array(nRows * nCols);

@@ -3,6 +3,7 @@
  * A dot product then ends with one result per lane, and nothing is summed across lanes. A format states here how its rows become panels
  * and how a vector of a panel becomes weights; the kernel generator does the rest.
  */
+import { GgufError } from "../errors.ts";
 import type { FuncBuilder, Local } from "../wasm-asm/func-builder.ts";
 import type { Val } from "../wasm-asm/types.ts";
 import type { QuantMatrix } from "./format.ts";
@@ -16,7 +17,7 @@ interface PanelGeometry {
   readonly blockBytes: number;
   /**
    * Writes the panels of `matrix` to `out` (nPanels · nBlocks · blockBytes). Rows that are missing from the last panel are zeros.
-   * @throws GgufError where the bytes hold no weight (I2_S code 3, a scale that is not finite)
+   * @throws GgufError where the bytes hold no weight: `i2s-code` for code 3, `weight-not-finite` for a half that is no number
    */
   pack(matrix: QuantMatrix, out: Uint8Array): void;
 }
@@ -66,6 +67,17 @@ export function loadF16x4(f: FuncBuilder, address: Val<"i32">, offset = 0): Val<
     f.v128.const("i32x4", 0x8fffe000 | 0),
   );
   return f.f32x4.mul(placed, f.v128.const("f32x4", 2 ** 112));
+}
+
+/**
+ * `half`, which must be a finite f16: `loadF16x4` would read an infinity as 65,536.
+ * @throws GgufError `weight-not-finite`
+ */
+export function finiteHalf(half: number, format: string): number {
+  if ((half & 0x7c00) !== 0x7c00) return half;
+  throw new GgufError("weight-not-finite", `model: a ${format} tensor holds an infinity or NaN; weights must be finite`, 0, {
+    hint: "The file is damaged or was converted from a broken checkpoint.",
+  });
 }
 
 /** Interleaves whole rows of `words` per row, element by element: out[4 i + r] = row r's element i; missing rows get `fill`. */

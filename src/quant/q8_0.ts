@@ -5,7 +5,7 @@
  */
 import { f16ToF32, f32ToF16 } from "../numerics/f16.ts";
 import type { QuantFormat, QuantMatrix } from "./format.ts";
-import { loadF16x4, PANEL_ROWS, words16 } from "./panel.ts";
+import { finiteHalf, loadF16x4, PANEL_ROWS, words16 } from "./panel.ts";
 
 const BLOCK = 32;
 const BLOCK_BYTES = 34;
@@ -81,7 +81,7 @@ function pack(matrix: QuantMatrix, out: Uint8Array): void {
       const source = (row * nBlocks + b) * wordsIn;
       const target = ((row - r) / PANEL_ROWS) * nBlocks * wordsOut + b * wordsOut;
       const isMissing = row >= matrix.nRows;
-      to[target + r] = isMissing ? 0 : from[source]!;
+      to[target + r] = isMissing ? 0 : finiteHalf(from[source]!, "Q8_0");
       for (let i = 0; i < BLOCK / 4; i++) {
         to[target + 4 + 8 * i + 2 * r] = isMissing ? 0 : from[source + 1 + 2 * i]!;
         to[target + 5 + 8 * i + 2 * r] = isMissing ? 0 : from[source + 2 + 2 * i]!;

@@ -20,7 +20,7 @@ function dequantized(name: Parameters<typeof format>[0], matrix: QuantMatrix): F
 describe("quantise, then dequantise", () => {
   it("I2_S is exact for −s, 0, +s, and for all zeros", () => {
     fc.assert(
-      fc.property(fc.nat(), fc.float({ min: Math.fround(1e-20), max: 1e20, noNaN: true }), (seed, s) => {
+      fc.property(fc.nat(), fc.float({ min: Math.fround(1e-20), max: Math.fround(1e20), noNaN: true }), (seed, s) => {
         const random = seededRandom(seed);
         const values = Float32Array.from({ length: 384 }, () => (random.below(3) - 1) * s);
         expect(dequantized("I2_S", format("I2_S").quantize!(values, 3, 128)).map((x) => x + 0)).toEqual(values.map((x) => x + 0));
@@ -72,11 +72,11 @@ describe("quantise, then dequantise", () => {
 
 describe("activations", () => {
   it("int8 per row: half to even, −127 to 127, absmax at least 1e-5", () => {
-    const x = Float32Array.of(127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, -127);
+    const x = Float32Array.of(127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, -126);
     const rounded = roundActivations("int8-row", x);
     if (rounded.kind !== "int8-row") throw new Error(rounded.kind);
-    expect([...rounded.q]).toEqual([127, 0, 2, 2, 0, -2, -2, -127]);
-    expect(rounded).toMatchObject({ scale: 1, sum: 2 });
+    expect([...rounded.q]).toEqual([127, 0, 2, 2, 0, -2, -2, -126]);
+    expect(rounded).toMatchObject({ scale: 1, sum: 1 });
     const tiny = roundActivations("int8-row", Float32Array.of(1e-6, -1e-6, 0));
     if (tiny.kind !== "int8-row") throw new Error(tiny.kind);
     // 127 / 1e-5 · 1e-6 = 12.7

@@ -171,7 +171,9 @@ describe("the cache's f16", () => {
 
     test(`subnormal f32 and the neighbours of every border, ${name}`, async () => {
       const borders = [2 ** -25, 2 ** -24, 1.5 * 2 ** -24, 2 ** -14, 2 ** -14 - 2 ** -25, 65_504, 65_519.99, 1, 2 - 2 ** -11];
-      const values = Float32Array.from([0, -0, 1e-45, 1e-40, ...borders].flatMap((x) => [x, -x, x * (1 + 2 ** -23), x * (1 - 2 ** -24)]));
+      const values = Float32Array.from(
+        [0, -0, 1e-45, 1e-40, ...borders].flatMap((x) => [x, -x, x * (1 + 2 ** -23), x * (1 - 2 ** -24)]),
+      );
       const fits = values.filter((value) => Math.abs(value) < 65_520);
       expect(wrong(fits, await throughCache(backend, fits))).toEqual([]);
     });

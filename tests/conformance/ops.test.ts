@@ -135,7 +135,9 @@ describe("rmsNorm", () => {
   test("with a weight in F16 and an epsilon that matters", async () => {
     const p = new ProgramUnderTest();
     const weight = p.weights.add("norm", "F16", seededRandom(1).normals(33), 1);
-    const program = p.finish(p.graph.rmsNorm(p.input([activationRow("tiny", 33, 5), activationRow("normal", 33, 6)]), weight, 10));
+    const program = p.finish(
+      p.graph.rmsNorm(p.input([activationRow("tiny", 33, 5), activationRow("normal", 33, 6)]), weight, 10),
+    );
     await check(program, p.weights, 2, { name: "rmsNorm, eps 10", tolerance: OP_TOLERANCE.f32 });
   });
 });
@@ -197,7 +199,8 @@ describe("matmul", () => {
   test("one rounding of activations serves several matrices, of several formats", async () => {
     const p = new ProgramUnderTest();
     const x = p.input(rowsOf(5, 128, "normal", 3));
-    const w = (name: string, format: FormatName, s: number) => p.weights.add(name, format, seededRandom(s).normals(7 * 128, 0.1), 7);
+    const w = (name: string, format: FormatName, s: number) =>
+      p.weights.add(name, format, seededRandom(s).normals(7 * 128, 0.1), 7);
     const { graph } = p;
     const ternary = graph.add(graph.matmul(x, w("a", "I2_S", 1)), graph.matmul(x, w("b", "I2_S", 2)));
     const others = graph.add(graph.matmul(x, w("c", "Q8_0", 3)), graph.matmul(x, w("d", "F16", 4)));
@@ -228,7 +231,9 @@ describe("matmul", () => {
       for (const sign of [1, -1]) {
         const p = new ProgramUnderTest();
         const values = new Float32Array(5 * nCols).map((_, i) => (i < nCols ? 1 : i < 2 * nCols ? -1 : i % 2 ? 1 : -1));
-        const program = p.finish(p.graph.matmul(p.input([new Float32Array(nCols).fill(sign)]), p.weights.add("w", format, values, 5)));
+        const program = p.finish(
+          p.graph.matmul(p.input([new Float32Array(nCols).fill(sign)]), p.weights.add("w", format, values, 5)),
+        );
         await check(program, p.weights, 1, { name: `${format} at its limits`, tolerance: OP_TOLERANCE.f32 });
       }
     }

@@ -2,8 +2,7 @@
 import type { GgufFile } from "../gguf/metadata.ts";
 import type { ModelConfig } from "../model/config.ts";
 
-export interface ModelInfo {
-  readonly architecture: string;
+export interface ModelInfo extends Omit<ModelConfig, "rope"> {
   readonly name: string | null;
   /** `chat` where the file has a chat template, else `base`. */
   readonly kind: "base" | "chat";
@@ -12,16 +11,7 @@ export interface ModelInfo {
   /** Number of weights. */
   readonly parameters: number;
   readonly nCtx: number;
-  readonly nCtxTrain: number;
-  readonly nVocab: number;
-  readonly nEmbd: number;
-  readonly nLayer: number;
-  readonly nHead: number;
-  readonly nHeadKv: number;
-  readonly headDim: number;
-  readonly nFf: number;
   readonly ropeTheta: number;
-  readonly rmsEps: number;
   readonly backend: string;
   /** What was chosen and why: SIMD variant, threads. */
   readonly backendDescription: string;
@@ -63,18 +53,6 @@ export function fileFacts(file: Pick<GgufFile, "metadata" | "tensors">): {
 }
 
 /** The part of the info that the config says. */
-export function configFacts(config: ModelConfig) {
-  return {
-    architecture: config.architecture,
-    nCtxTrain: config.nCtxTrain,
-    nVocab: config.nVocab,
-    nEmbd: config.nEmbd,
-    nLayer: config.nLayer,
-    nHead: config.nHead,
-    nHeadKv: config.nHeadKv,
-    headDim: config.headDim,
-    nFf: config.nFf,
-    ropeTheta: config.rope.theta,
-    rmsEps: config.rmsEps,
-  };
+export function configFacts({ rope, ...rest }: ModelConfig): Omit<ModelConfig, "rope"> & { readonly ropeTheta: number } {
+  return { ...rest, ropeTheta: rope.theta };
 }

@@ -27,23 +27,11 @@ async function evaluate(source: ModelSource) {
   return { warnings, weightsBytes: plan.weightsBytes, logits };
 }
 
-/** A small model behind an F16 embedding of 67.4 MB; its values are bits of a counter, normals would take seconds. */
+/** A small model behind an F16 embedding of 67.4 MB. */
 function largeHead(): Uint8Array<ArrayBuffer> {
   const shape = { nEmbd: N_EMBD, nLayer: 1, nHead: 4, nHeadKv: 2, headDim: 64, nFf: 128 };
   const small = bitnetGguf({ ...shape, seed: 5, nVocab: 288 });
-  const random = seededRandom(6);
-  const rows = new Uint16Array(N_EMBD * N_VOCAB);
-  // sign, mantissa, and an exponent of 2^-7 … 2^-4
-  for (let i = 0; i < rows.length; i++) {
-    const bits = random.u32();
-    rows[i] = (bits & 0x8fff) | 0x2000;
-  }
-  const embedding = {
-    name: "token_embd.weight",
-    format: "F16",
-    shape: [N_EMBD, N_VOCAB],
-    data: new Uint8Array(rows.buffer),
-  } as const;
+  const embedding = { name: "token_embd.weight", format: "F16", shape: [N_EMBD, N_VOCAB], data: embeddingData() } as const;
   return writeGguf({
     ...small,
     metadata: small.metadata.map((entry) =>
@@ -51,4 +39,13 @@ function largeHead(): Uint8Array<ArrayBuffer> {
     ),
     tensors: small.tensors.map((tensor) => (tensor.name === "token_embd.weight" ? embedding : tensor)),
   }) as Uint8Array<ArrayBuffer>;
+}
+
+/** F16 values of magnitude 2^-7 … 2^-4, repeating with a prime period, so that all rows differ; fresh ones would take seconds. */
+function embeddingData(): Uint8Array {
+  const random = seededRandom(6);
+  const period = Uint16Array.from({ length: 65_521 }, () => (random.u32() & 0x8fff) | 0x2000);
+  const values = new Uint16Array(N_EMBD * N_VOCAB);
+  for (let begin = 0; begin < values.length; begin += period.length) values.set(period.subarray(0, values.length - begin), begin);
+  return new Uint8Array(values.buffer);
 }

@@ -16,14 +16,18 @@ export interface SeededRandom {
   normals(n: number, std?: number): Float32Array;
 }
 
+function mix(x: number): number {
+  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
+  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+  return (x ^ (x >>> 15)) >>> 0;
+}
+
 export function seededRandom(seed: number): SeededRandom {
-  let state = Math.imul(seed, 0x9e3779b1) | 0;
+  // mixed, so that neighbouring seeds do not walk the same numbers
+  let state = mix(seed + 1);
   const u32 = () => {
     state = (state + 0x9e3779b9) | 0;
-    let x = state;
-    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
-    x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
-    return (x ^ (x >>> 15)) >>> 0;
+    return mix(state);
   };
   const uniform = () => u32() * 2 ** -32;
   // the variance of a uniform number is 1/12, that of four of them 1/3

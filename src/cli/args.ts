@@ -212,7 +212,7 @@ export interface HelpPage {
 
 /** The help of one command, coloured. */
 export async function commandHelp(page: HelpPage, program: string, modelDescription: string): Promise<string> {
-  const args: ArgsDef = { model: { type: "positional", required: false, description: modelDescription } };
+  const args: ArgsDef = { MODEL: { type: "positional", required: false, description: modelDescription } };
   for (const flag of Object.values(page.flags)) {
     const { long, short, description } = flag;
     const alias = short === undefined ? {} : { alias: short };
@@ -223,7 +223,7 @@ export async function commandHelp(page: HelpPage, program: string, modelDescript
     { meta: { name: page.name, description: page.description }, args },
     { meta: { name: program } },
   );
-  return `${usage.trimEnd()}\n\n${page.notes}\n`;
+  return tidy(`${usage}\n${page.notes}`);
 }
 
 /** The help of the program: its commands. */
@@ -236,5 +236,10 @@ export async function programHelp(
   const subCommands = Object.fromEntries(
     pages.map((page) => [page.name, { meta: { name: page.name, description: page.description } }]),
   );
-  return `${(await renderUsage({ meta: { name: program, version, description }, subCommands })).trimEnd()}\n`;
+  return tidy(await renderUsage({ meta: { name: program, version, description }, subCommands }));
+}
+
+/** Ends in one newline; no line in spaces. */
+function tidy(usage: string): string {
+  return `${usage.replace(/ +$/gm, "").trimEnd()}\n`;
 }

@@ -65,7 +65,7 @@ export const SAMPLING_FLAGS = {
     (value) => value > 0,
   ),
   repeatLastN: integer(
-    { long: "repeat-last-n", hint: "N", description: "How many recent tokens that are; -1: all; default 64" },
+    { long: "repeat-last-n", hint: "N", description: "How many tokens count as recent; -1: all; default 64" },
     -1,
   ),
   seed: integer({ long: "seed", hint: "S", description: "Same seed, same text; default: drawn, and shown at the end" }, 0),

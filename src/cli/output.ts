@@ -52,9 +52,14 @@ export function printJson(terminal: Terminal, value: unknown): void {
   terminal.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Prints one line of a remark. */
+/** Prints a line that the reader should not miss. */
 export function note(terminal: Terminal, line: string): void {
   terminal.stderr.write(`${oneLine(line)}\n`);
+}
+
+/** Prints a line in grey: what is beside the point. */
+export function remark(terminal: Terminal, line: string): void {
+  terminal.stderr.write(`${dim(terminal.stderr, oneLine(line))}\n`);
 }
 
 /** `text` in grey where `stream` is a terminal that may be coloured. */
@@ -80,6 +85,11 @@ function withoutControls(text: string): string {
 /** 1234567 → "1,234,567" */
 export function grouped(value: number): string {
   return Math.round(value).toLocaleString("en-US");
+}
+
+/** 1 → "1 tensor", 2 → "2 tensors" */
+export function counted(count: number, noun: string): string {
+  return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Bytes in a unit that keeps three digits. */

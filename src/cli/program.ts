@@ -1,4 +1,6 @@
 /** From the command line to an exit code: picks the command, and turns every error into one line. */
+
+import { stripVTControlCharacters } from "node:util";
 import { LmError } from "../errors.ts";
 import { didYouMean, programHelp, UsageError } from "./args.ts";
 import { type Command, PROGRAM } from "./command.ts";
@@ -12,7 +14,6 @@ import { tokenize } from "./commands/tokenize.ts";
 import { errorLine } from "./error-line.ts";
 import { packageVersion } from "./model-source.ts";
 import { INTERRUPTED, type Terminal } from "./output.ts";
-import { stripVTControlCharacters } from "node:util";
 
 const COMMANDS: readonly Command[] = [run, chat, inspect, tokenize, evaluate, perplexity, doctor];
 const DESCRIPTION = "Runs language models in GGUF files, BitNet first; without a model, the story model of this package.";
@@ -25,7 +26,8 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
     if (command !== undefined && !asksForHelp(rest)) return await command.execute(rest, terminal);
     if (command !== undefined) return print(terminal, await command.help());
     if (name === "--version" || name === "-v") return print(terminal, `${packageVersion()}\n`);
-    if (name === undefined || name === "help" || asksForHelp([name])) return print(terminal, await help(), name === undefined ? 2 : 0);
+    if (name === undefined || name === "help" || asksForHelp([name]))
+      return print(terminal, await help(), name === undefined ? 2 : 0);
     const known = COMMANDS.map((candidate) => candidate.name);
     throw new UsageError(`unknown command '${name}'; must be ${known.join(", ")}${didYouMean(name, known)}`);
   } catch (error) {

@@ -44,13 +44,12 @@ function plane(g: number): Plane {
 
 /** Code 3 stands for no weight: a file that has it is damaged or of another layout's making. */
 function assertTernary(words: Uint32Array): void {
-  for (const word of words) {
-    if ((word & (word >>> 1) & ALL_ZERO) !== 0) {
-      throw new GgufError("i2s-code", "model: an I2_S tensor holds code 3; codes are 0, 1, 2 (−1, 0, +1)", 0, {
-        hint: "The file is damaged, or its type id 36 means another format.",
-      });
-    }
-  }
+  let threes = 0;
+  for (let i = 0; i < words.length; i++) threes |= words[i]! & (words[i]! >>> 1) & ALL_ZERO;
+  if (threes === 0) return;
+  throw new GgufError("i2s-code", "model: an I2_S tensor holds code 3; codes are 0, 1, 2 (−1, 0, +1)", 0, {
+    hint: "The file is damaged, or its type id 36 means another format.",
+  });
 }
 
 export const i2_s: QuantFormat = {

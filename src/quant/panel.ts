@@ -80,20 +80,22 @@ export function finiteHalf(half: number, format: string): number {
   });
 }
 
-/** Interleaves whole rows of `words` per row, element by element: out[4 i + r] = row r's element i; missing rows get `fill`. */
-export function interleave<T extends Uint16Array | Uint32Array>(
-  rows: T,
-  nRows: number,
-  wordsPerRow: number,
-  out: T,
-  fill: number,
-): void {
+/** Interleaves whole rows of `wordsPerRow`, element by element: out[4 i + r] = row r's element i; missing rows get `fill`. */
+export function interleave<T extends Uint16Array | Uint32Array>(rows: T, nRows: number, wordsPerRow: number, out: T, fill: number): void {
+  let to = 0;
   for (let first = 0; first < nRows; first += PANEL_ROWS) {
-    const base = first * wordsPerRow;
-    for (let r = 0; r < PANEL_ROWS; r++) {
-      const isMissing = first + r >= nRows;
-      const from = (first + r) * wordsPerRow;
-      for (let i = 0; i < wordsPerRow; i++) out[base + PANEL_ROWS * i + r] = isMissing ? fill : rows[from + i]!;
+    let [a, b, c, d] = [first, first + 1, first + 2, first + 3].map((row) => row * wordsPerRow) as [number, number, number, number];
+    if (first + PANEL_ROWS <= nRows) {
+      for (let i = 0; i < wordsPerRow; i++) {
+        out[to++] = rows[a++]!;
+        out[to++] = rows[b++]!;
+        out[to++] = rows[c++]!;
+        out[to++] = rows[d++]!;
+      }
+      continue;
+    }
+    for (let i = 0; i < wordsPerRow; i++) {
+      for (let r = 0; r < PANEL_ROWS; r++) out[to++] = first + r < nRows ? rows[(first + r) * wordsPerRow + i]! : fill;
     }
   }
 }

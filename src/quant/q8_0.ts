@@ -27,15 +27,16 @@ export const q8_0: QuantFormat = {
     const nBlocks = values.length / BLOCK;
     const data = new Uint8Array(nBlocks * BLOCK_BYTES);
     const view = new DataView(data.buffer);
+    const q = new Int8Array(data.buffer);
     for (let b = 0; b < nBlocks; b++) {
       let max = 0;
-      for (let i = 0; i < BLOCK; i++) max = Math.max(max, Math.abs(values[b * BLOCK + i]!));
+      for (let i = b * BLOCK; i < (b + 1) * BLOCK; i++) max = Math.max(max, Math.abs(values[i]!));
       const d = Math.fround(max / 127);
       const inverse = d === 0 ? 0 : Math.fround(1 / d);
       view.setUint16(b * BLOCK_BYTES, f32ToF16(d), true);
       for (let i = 0; i < BLOCK; i++) {
         const scaled = Math.fround(values[b * BLOCK + i]! * inverse);
-        view.setInt8(b * BLOCK_BYTES + 2 + i, Math.sign(scaled) * Math.floor(Math.abs(scaled) + 0.5));
+        q[b * BLOCK_BYTES + 2 + i] = scaled < 0 ? -Math.floor(0.5 - scaled) : Math.floor(scaled + 0.5);
       }
     }
     return { nRows, nCols, data, scale: 1 };

@@ -1,6 +1,7 @@
 /**
  * What Node and Chromium must both give on the bundled model. One function makes it on either side; `expected.json` holds what Node
- * gave, and a test in Node fails when it no longer does. After a change that is meant to alter tokens: `UPDATE=1 npx vitest run tests/browser/node`.
+ * gave, and a test in Node fails when it no longer does. After a change that is meant to alter tokens:
+ * `UPDATE=1 npx vitest run --project node tests/browser`, then `npx biome check --write tests/browser`.
  */
 import type { GenerateOptions, Model } from "../../src/index.ts";
 

@@ -4,20 +4,30 @@ import expected from "./expected.json";
 import { CASES, observe, PROMPT } from "./expected.ts";
 import { MODEL_URL, modelBytes } from "./stories.ts";
 
-const ways: readonly (readonly [string, () => Promise<ModelSource>, LoadOptions?])[] = [
-  ["a URL", async () => MODEL_URL],
-  ["a URL object, plain SIMD", async () => new URL(MODEL_URL), { simd: "plain" }],
-  ["a path below the page", async () => new URL(MODEL_URL).pathname],
-  ["a server that ignores ranges", async () => "/answers/whole.gguf"],
-  ["the caller's own fetch", async () => MODEL_URL, { fetch: (...request: Parameters<typeof fetch>) => fetch(...request) }],
-  ["a File", async () => new File([await modelBytes()], "stories.gguf")],
-  ["a Blob, small context", async () => new Blob([await modelBytes()], { type: "application/octet-stream" }), { nCtx: 128 }],
-  ["an object URL", async () => URL.createObjectURL(new Blob([await modelBytes()]))],
-  ["bytes", modelBytes],
-  ["bytes in the middle of a buffer, plain SIMD", async () => inTheMiddle(await modelBytes()), { simd: "plain" }],
+interface Way {
+  readonly name: string;
+  readonly source: () => ModelSource | Promise<ModelSource>;
+  readonly options?: LoadOptions;
+}
+
+const ways: readonly Way[] = [
+  { name: "a URL", source: () => MODEL_URL },
+  { name: "a URL object, plain SIMD", source: () => new URL(MODEL_URL), options: { simd: "plain" } },
+  { name: "a path below the page", source: () => new URL(MODEL_URL).pathname },
+  { name: "a server that ignores ranges", source: () => "/answers/whole.gguf" },
+  { name: "the caller's own fetch", source: () => MODEL_URL, options: { fetch: (...request) => fetch(...request) } },
+  { name: "a File", source: async () => new File([await modelBytes()], "stories.gguf") },
+  { name: "a Blob, small context", source: async () => new Blob([await modelBytes()]), options: { nCtx: 128 } },
+  { name: "an object URL", source: async () => URL.createObjectURL(new Blob([await modelBytes()])) },
+  { name: "bytes", source: modelBytes },
+  {
+    name: "bytes in the middle of a buffer, plain SIMD",
+    source: async () => inTheMiddle(await modelBytes()),
+    options: { simd: "plain" },
+  },
 ];
 
-test.each(ways)("the bits of Node from %s", async (_name, source, options = {}) => {
+test.each(ways)("the bits of Node from $name", async ({ source, options }) => {
   const model = await loadModel(await source(), options);
   try {
     expect(await observe(model)).toEqual(expected);

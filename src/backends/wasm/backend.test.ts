@@ -202,7 +202,15 @@ describe("weights", () => {
     const program = g.finish(g.matmul(g.rmsNorm(x, { name: "norm", format: "F32", nRows: 1, nCols }, 1e-5), tied));
     const plan = RELAXED.plan(program, OPTIONS, true);
     expect(plan.weightsBytes).toBe((nRows / 32) * 34 * nCols + 4 * nCols);
-    const loaded = await RELAXED.load(program, weights, OPTIONS);
+    let [before, last, total] = [0, 0, 0];
+    const onProgress = (now: number, all: number) => {
+      if (now > last) before = last;
+      [last, total] = [now, all];
+    };
+    const loaded = await RELAXED.load(program, weights, { ...OPTIONS, onProgress });
+    // what is not read does not count: the last piece is no jump
+    expect(last).toBe(total);
+    expect(last - before).toBeLessThanOrEqual(16 * 2 ** 20);
     const logits = loaded.run(step([65_999], [0]));
     expect(reads).toEqual([65_999]);
     const half = (index: number) => {

@@ -8,21 +8,23 @@ import { BackendError, UnsupportedError } from "../../errors.ts";
 import { fuse } from "../../graph/fuse.ts";
 import { lowerActivations } from "../../graph/lower-activations.ts";
 import type { Op } from "../../graph/ops.ts";
-import type { Program } from "../../graph/program.ts";
+import { type Program, programWeights, weightKey } from "../../graph/program.ts";
 import { planScratch, type ScratchPlan } from "../../graph/scratch-plan.ts";
 import { type HeadChoice, serveHead } from "../../graph/serve-head.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import { BLOCK32 } from "../../quant/activations.ts";
+import { quantFormat } from "../../quant/registry.ts";
 import type { Backend, LoadedProgram, LoadOptions, MemoryPlan, Step, WeightReader } from "../backend.ts";
 import { SCORE_BYTES } from "./attention.ts";
 import { type Binding, bindOp, type Dispatch, type StepView } from "./dispatch.ts";
-import { KernelSet } from "./kernels.ts";
+import { type Kernel, KernelSet } from "./kernels.ts";
 import { halfSlotBytes } from "./kv-write.ts";
 import { ROW_HEADER } from "./matmul.ts";
 import { Bank, BankLayout } from "./memory.ts";
+import { emitRequantizeQ8 } from "./requantize.ts";
 import { RopeTable, rotaryKey } from "./rope-table.ts";
 import { chooseVariant, type Variant } from "./variant.ts";
-import { PlacedWeights } from "./weights.ts";
+import { PlacedWeights, type Staging } from "./weights.ts";
 
 export interface WasmOptions {
   /** Default: what the self-test allows. */
@@ -42,7 +44,7 @@ export function wasmBackend(wasm: WasmOptions = {}): Backend {
       const layout = layOut(program, options, wasm, weights.canReadSync);
       const bank = new Bank(layout.bank);
       const loaded = new WasmProgram(layout, bank, wasm);
-      await layout.weights.load(layout.program, weights as WeightReader, bank, options);
+      await layout.weights.load(layout.program, weights, bank, loaded.staging, options);
       return loaded;
     },
   };
@@ -94,7 +96,8 @@ function layOut(recorded: Program, options: LoadOptions, wasm: WasmOptions, canR
     pageBytes += 2 * halfSlotBytes(kv);
   }
   const kvBytes = options.nPages * pageBytes;
-  const kvAddress = bank.take(kvBytes);
+  // also the staging area of the load, for four rows at the least
+  const kvAddress = bank.take(Math.max(kvBytes, weights.minStagingBytes));
   const plan = { weightsBytes: weights.nBytes, kvBytes, scratchBytes, notes: weights.notes };
   return {
     program,
@@ -143,6 +146,8 @@ class WasmProgram implements LoadedProgram {
   readonly #layout: Layout;
   #bank: Bank | null;
   readonly #dispatches: readonly Dispatch[];
+  /** For loading weights, before the first step. */
+  readonly staging: Staging;
 
   constructor(layout: Layout, bank: Bank, wasm: WasmOptions) {
     const { variant, reason } = chooseVariant(wasm.variant);
@@ -163,6 +168,7 @@ class WasmProgram implements LoadedProgram {
       ropeTableAddress: (op: Extract<Op, { kind: "rope" }>) => layout.ropeTables.get(rotaryKey(op.rotary))!.address,
     };
     this.#dispatches = layout.program.ops.map((op) => bindOp(op, binding));
+    this.staging = stagingArea(layout, kernels);
     kernels.instantiate(bank.memory);
   }
 
@@ -244,4 +250,22 @@ class WasmProgram implements LoadedProgram {
       throw new Error("wasm: the spans of a step do not add up");
     }
   }
+}
+
+/** The KV range as a place for raw rows, with a kernel for each weight that is computed in another format than the file's. */
+function stagingArea(layout: Layout, kernels: KernelSet): Staging {
+  const requantizers = new Map<string, Kernel>();
+  for (const weight of programWeights(layout.program)) {
+    if (weight.fileFormat === undefined) continue;
+    const from = quantFormat(weight.fileFormat, weight.name).panel;
+    const to = quantFormat(weight.format, weight.name).panel;
+    if (from.kind !== "float" || to.kind !== "int")
+      throw new Error(`wasm: no kernel makes ${weight.format} of ${weight.fileFormat}`);
+    const key = `requantize.${weight.fileFormat}.${weight.format}`;
+    requantizers.set(
+      weightKey(weight),
+      kernels.kernel(key, (m, name) => emitRequantizeQ8(m, name, from, to)),
+    );
+  }
+  return { address: layout.kvAddress, nBytes: layout.plan.kvBytes, requantize: (weight) => requantizers.get(weightKey(weight))! };
 }

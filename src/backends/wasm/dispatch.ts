@@ -8,7 +8,7 @@ import { PANEL_ROWS } from "../../quant/panel.ts";
 import { quantFormat } from "../../quant/registry.ts";
 import { emitAttention } from "./attention.ts";
 import { activation, add, emitBinary, gated, mul } from "./elementwise.ts";
-import type { KernelSet } from "./kernels.ts";
+import type { Kernel, KernelSet } from "./kernels.ts";
 import { emitKvWrite } from "./kv-write.ts";
 import { emitMatmul } from "./matmul.ts";
 import { emitQuantize, emitRmsNorm } from "./rms-norm.ts";
@@ -167,7 +167,7 @@ function paddedBytes(x: Tensor): number {
 /** Elementwise work: items are the vectors of all rows, which lie back to back. */
 function vectors(
   kind: Op["kind"],
-  kernel: { call(...args: number[]): void },
+  kernel: Kernel,
   a: Tensor,
   other: Tensor,
   out: Tensor,

@@ -8,7 +8,7 @@ import type { Variant } from "./variant.ts";
 
 /** Pointers are passed as numbers up to 2^32; the call takes them modulo 2^32, which is what they are. */
 export interface Kernel {
-  call(...args: number[]): void;
+  call(...args: number[]): number | undefined;
 }
 
 /** Emits a function into `m` and exports it as `name`. */
@@ -17,7 +17,7 @@ export type EmitKernel = (m: ModuleBuilder, name: string, variant: Variant) => v
 export class KernelSet {
   readonly variant: Variant;
   readonly #module: ModuleBuilder;
-  readonly #kernels = new Map<string, { call: (...args: number[]) => void }>();
+  readonly #kernels = new Map<string, { call: Kernel["call"] }>();
   readonly #shared = new Map<string, unknown>();
 
   constructor(variant: Variant, memoryPages: number, isShared: boolean) {
@@ -55,6 +55,6 @@ export class KernelSet {
   /** Binds every kernel to `memory`. */
   instantiate(memory: WebAssembly.Memory): void {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(this.build()), { env: { memory } });
-    for (const [key, kernel] of this.#kernels) kernel.call = instance.exports[key] as (...args: number[]) => void;
+    for (const [key, kernel] of this.#kernels) kernel.call = instance.exports[key] as Kernel["call"];
   }
 }

@@ -11,10 +11,19 @@ import type { QuantMatrix } from "../../quant/format.ts";
 import { PANEL_ROWS } from "../../quant/panel.ts";
 import { quantFormat } from "../../quant/registry.ts";
 import type { LoadOptions, WeightReader } from "../backend.ts";
+import type { Kernel } from "./kernels.ts";
 import type { Bank, BankLayout } from "./memory.ts";
 
 /** Weights are read in pieces of at most this many bytes. */
 const PIECE_BYTES = 16 * 2 ** 20;
+
+/** Room for raw rows while they are made into another format: the KV range, which nothing uses yet. */
+export interface Staging {
+  readonly address: number;
+  readonly nBytes: number;
+  /** `(source, nRows, nBlocks, out) → 1 where a value is not finite`, for a weight with a file format of its own. */
+  requantize(weight: Weight): Kernel;
+}
 
 interface Place {
   readonly weight: Weight;
@@ -59,6 +68,14 @@ export class PlacedWeights {
   /** Bytes that the weights take in the bank. */
   get nBytes(): number {
     return this.#nBytes;
+  }
+
+  /** Four rows of the longest matrix that is made into another format at load. */
+  get minStagingBytes(): number {
+    const rows = [...this.#panels.values()]
+      .filter(({ weight }) => weight.fileFormat !== undefined)
+      .map(({ weight }) => fileBytes(weight) / weight.nRows);
+    return PANEL_ROWS * Math.max(0, ...rows);
   }
 
   /** Where a weight is not held as the file has it, in words. */
@@ -106,38 +123,44 @@ export class PlacedWeights {
     );
   }
 
-  /** Streams everything into the bank. */
-  async load(program: Program, reader: WeightReader, bank: Bank, options: LoadOptions): Promise<void> {
+  /** Streams everything into the bank; nothing else may use the staging area meanwhile. */
+  async load(program: Program, reader: WeightReader, bank: Bank, staging: Staging, options: LoadOptions): Promise<void> {
     this.#reader = reader;
     this.#bank = bank;
-    const total = programWeights(program).reduce((sum, weight) => sum + fileBytes(weight), 0);
+    const weights = programWeights(program);
+    // the same rows in two formats are read twice; an embedding whose rows stay in the file is not read at all
+    const isRead = (weight: Weight) => this.#embeddings.get(weightKey(weight)) !== null || this.#panels.has(weightKey(weight));
+    const total = weights.reduce((sum, weight) => sum + (isRead(weight) ? fileBytes(weight) : 0), 0);
     let loaded = 0;
-    for (const weight of programWeights(program)) {
-      const key = weightKey(weight);
-      for (const [begin, end] of pieces(weight)) {
+    for (const weight of weights) {
+      if (!isRead(weight)) continue;
+      for (const [begin, end] of pieces(
+        weight,
+        weight.fileFormat === undefined ? PIECE_BYTES : Math.min(PIECE_BYTES, staging.nBytes),
+      )) {
         const matrix = await reader.rows(weight, begin, end, options.signal);
-        this.#store(weight, begin, matrix, bank);
+        this.#store(weight, begin, matrix, bank, staging);
         loaded += matrix.data.length;
         options.onProgress?.(loaded, total);
-        // an embedding whose rows stay in the file is not read here, unless it is the head too
-        if (this.#embeddings.get(key) === null && !this.#panels.has(key)) break;
       }
     }
-    options.onProgress?.(total, total);
   }
 
-  #store(weight: Weight, firstRow: number, matrix: QuantMatrix, bank: Bank): void {
+  #store(weight: Weight, firstRow: number, matrix: QuantMatrix, bank: Bank, staging: Staging): void {
     const key = weightKey(weight);
     this.#scalars.set(key, matrix.scale);
     const panels = this.#panels.get(key);
     if (panels !== undefined) {
-      const computed = convert(weight, matrix);
       const bytesPerRow = panels.nBytes / (PANEL_ROWS * Math.ceil(weight.nRows / PANEL_ROWS));
-      const nPanels = Math.ceil(computed.nRows / PANEL_ROWS);
-      quantFormat(weight.format, weight.name).panel.pack(
-        computed,
-        bank.bytes(panels.address + firstRow * bytesPerRow, nPanels * PANEL_ROWS * bytesPerRow),
-      );
+      const target = panels.address + firstRow * bytesPerRow;
+      if (weight.fileFormat === undefined) {
+        const nBytes = PANEL_ROWS * Math.ceil(matrix.nRows / PANEL_ROWS) * bytesPerRow;
+        quantFormat(weight.format, weight.name).panel.pack(matrix, bank.bytes(target, nBytes));
+      } else {
+        bank.bytes(staging.address, matrix.data.length).set(matrix.data);
+        const nBlocks = matrix.nCols / quantFormat(weight.format, weight.name).panel.blockColumns;
+        if (staging.requantize(weight).call(staging.address, matrix.nRows, nBlocks, target) === 1) throw notFinite(weight);
+      }
     }
     const embedding = this.#embeddings.get(key);
     if (embedding) {
@@ -161,10 +184,10 @@ export class PlacedWeights {
   }
 }
 
-/** Row ranges of at most 16 MiB, each a multiple of four rows but for the last. */
-function* pieces(weight: Weight): Generator<readonly [number, number]> {
+/** Row ranges of at most `maxBytes`, each a multiple of four rows but for the last. */
+function* pieces(weight: Weight, maxBytes: number): Generator<readonly [number, number]> {
   const rowBytes = fileBytes(weight) / weight.nRows;
-  const nRows = Math.max(PANEL_ROWS, Math.floor(PIECE_BYTES / rowBytes / PANEL_ROWS) * PANEL_ROWS);
+  const nRows = Math.max(PANEL_ROWS, Math.floor(maxBytes / rowBytes / PANEL_ROWS) * PANEL_ROWS);
   for (let begin = 0; begin < weight.nRows; begin += nRows) yield [begin, Math.min(weight.nRows, begin + nRows)];
 }
 
@@ -182,18 +205,14 @@ function dequantize(weight: Weight, matrix: QuantMatrix, out: Float32Array): voi
   const format = quantFormat(weight.fileFormat ?? weight.format, weight.name);
   for (let row = 0; row < matrix.nRows; row++)
     format.dequantizeRow(matrix, row, out.subarray(row * matrix.nCols, (row + 1) * matrix.nCols));
-  for (const value of out) {
-    if (Number.isFinite(value)) continue;
-    throw new BackendError("weight-not-finite", `wasm: tensor '${weight.name}' holds ${value}; weights must be finite`, {
-      data: { tensor: weight.name },
-    });
-  }
+  // x − x is NaN for what is not finite, and NaN stays
+  let differences = 0;
+  for (let i = 0; i < out.length; i++) differences += out[i]! - out[i]!;
+  if (differences !== 0) throw notFinite(weight);
 }
 
-/** The rows in the format that they are computed in. */
-function convert(weight: Weight, matrix: QuantMatrix): QuantMatrix {
-  if (weight.fileFormat === undefined) return matrix;
-  const values = new Float32Array(matrix.nRows * matrix.nCols);
-  dequantize(weight, matrix, values);
-  return quantFormat(weight.format, weight.name).quantize!(values, matrix.nRows, matrix.nCols);
+function notFinite(weight: Weight): BackendError {
+  return new BackendError("weight-not-finite", `wasm: tensor '${weight.name}' holds a value that is not finite`, {
+    data: { tensor: weight.name },
+  });
 }

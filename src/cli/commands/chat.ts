@@ -6,7 +6,7 @@ import { integer, text } from "../args.ts";
 import { defineCommand } from "../command.ts";
 import { errorLine } from "../error-line.ts";
 import { generateOptions, LOAD_FLAGS, loadOptions, SAMPLING_FLAGS, withModel } from "../flags.ts";
-import { dim, INTERRUPTED, interruptSignal, modelText, note, type Terminal } from "../output.ts";
+import { INTERRUPTED, interruptSignal, modelText, note, remark, type Terminal } from "../output.ts";
 import { statistics } from "./run.ts";
 
 const COMMANDS_HELP = "/reset forgets the conversation, /exit (or Ctrl-D) ends, Ctrl-C stops an answer";
@@ -19,7 +19,10 @@ export const chat = defineCommand({
   bitnet chat model.gguf --system "Be brief."`,
   flags: {
     system: text({ long: "system", hint: "TEXT", description: "The system message" }),
-    maxTokens: integer({ long: "n-predict", short: "n", hint: "N", description: "Most tokens of an answer; default: no limit" }, 1),
+    maxTokens: integer(
+      { long: "n-predict", short: "n", hint: "N", description: "Most tokens of an answer; default: no limit" },
+      1,
+    ),
     ...SAMPLING_FLAGS,
     ...LOAD_FLAGS,
   },
@@ -42,10 +45,14 @@ export const chat = defineCommand({
 
 function noTemplate(model: Model, source: string): UnsupportedError {
   const name = model.info.name ?? source;
-  return new UnsupportedError("no-chat-template", `chat: '${name}' has no chat template: it continues texts and does not answer`, {
-    data: { what: "chat template", found: null, supported: [] },
-    hint: 'Use: bitnet run -p "the beginning of a text", or a model that was trained to chat',
-  });
+  return new UnsupportedError(
+    "no-chat-template",
+    `chat: '${name}' has no chat template: it continues texts and does not answer`,
+    {
+      data: { what: "chat template", found: null, supported: [] },
+      hint: 'Use: bitnet run -p "the beginning of a text", or a model that was trained to chat',
+    },
+  );
 }
 
 async function converse(model: Model, begin: () => Chat, terminal: Terminal): Promise<number> {
@@ -59,7 +66,10 @@ async function converse(model: Model, begin: () => Chat, terminal: Terminal): Pr
   const stop = terminal.onInterrupt(interrupt);
   try {
     if (isInteractive) {
-      note(terminal, dim(terminal.stderr, `${model.info.name ?? "model"}, ${model.info.nCtx} tokens of context. ${COMMANDS_HELP}.`));
+      note(
+        terminal,
+        dim(terminal.stderr, `${model.info.name ?? "model"}, ${model.info.nCtx} tokens of context. ${COMMANDS_HELP}.`),
+      );
       lines.prompt();
     }
     for await (const line of lines) {
@@ -73,6 +83,7 @@ async function converse(model: Model, begin: () => Chat, terminal: Terminal): Pr
   } finally {
     stop();
     lines.close();
+    if (isInteractive) output.write("\n");
     await turns.dispose();
   }
 }
@@ -99,14 +110,14 @@ class Turns {
 
   /** Sends `message` and streams the answer; a turn that fails is reported and leaves the conversation as it was. */
   async say(message: string, isInteractive: boolean): Promise<void> {
-    const { stdout, stderr } = this.#terminal;
+    const { stdout } = this.#terminal;
     this.isInterrupted = false;
     const answer = this.#chat.send(message);
     this.#answer = answer;
     try {
       for await (const piece of answer) stdout.write(modelText(stdout, piece.text));
       stdout.write("\n");
-      if (isInteractive || this.isInterrupted) note(this.#terminal, dim(stderr, statistics(this.#model, await answer.result)));
+      if (isInteractive || this.isInterrupted) remark(this.#terminal, statistics(this.#model, await answer.result));
     } catch (error) {
       this.nFailed++;
       note(this.#terminal, errorLine(error));
@@ -118,7 +129,7 @@ class Turns {
   async reset(): Promise<void> {
     await this.#chat.dispose();
     this.#chat = this.#begin();
-    note(this.#terminal, dim(this.#terminal.stderr, "the conversation begins anew"));
+    remark(this.#terminal, "the conversation begins anew");
   }
 
   interrupt(lines: Interface): void {

@@ -3,7 +3,7 @@ import { type Inspection, inspect as inspectModel } from "../../index.ts";
 import { toggle } from "../args.ts";
 import { defineCommand } from "../command.ts";
 import { JSON_FLAG, LOAD_FLAGS, loadOptions } from "../flags.ts";
-import { bytes, grouped, interruptSignal, oneLine, printJson } from "../output.ts";
+import { bytes, counted, grouped, interruptSignal, oneLine, printJson } from "../output.ts";
 
 export const inspect = defineCommand({
   name: "inspect",
@@ -36,14 +36,20 @@ function describe(inspection: Inspection, show: { readonly metadata: boolean; re
   return [
     row("name", name ?? "(none)"),
     row("architecture", architecture ?? "(none)"),
-    row("parameters", `${grouped(inspection.parameters)} in ${tensors.length} tensors`),
+    row("parameters", `${grouped(inspection.parameters)} in ${counted(tensors.length, "tensor")}`),
     row("quantization", inspection.quantization),
     row("context", typeof trained === "number" ? `${grouped(trained)} tokens` : "(not stated)"),
     row("file", `GGUF version ${inspection.ggufVersion}, ${bytes(inspection.fileBytes)}`),
     ...tokenizerRows(inspection),
     ...planRows(inspection),
     ...typeRows(inspection),
-    ...(show.tensors ? ["", "tensors", ...tensors.map((t) => `  ${t.name}  ${t.type} [${t.shape.join(", ")}]  ${bytes(t.bytes)} at byte ${t.offset}`)] : []),
+    ...(show.tensors
+      ? [
+          "",
+          "tensors",
+          ...tensors.map((t) => `  ${t.name}  ${t.type} [${t.shape.join(", ")}]  ${bytes(t.bytes)} at byte ${t.offset}`),
+        ]
+      : []),
     ...(show.metadata ? ["", "metadata", ...Object.entries(metadata).map(([key, value]) => `  ${key} = ${shown(value)}`)] : []),
     ...(warnings.length > 0 ? ["", "warnings", ...warnings.map((warning) => `  ${warning}`)] : []),
   ];
@@ -81,7 +87,9 @@ function typeRows({ tensors }: Inspection): string[] {
     byType.set(tensor.type, { nTensors: sum.nTensors + 1, nBytes: sum.nBytes + tensor.bytes });
   }
   const sorted = [...byType].sort((a, b) => b[1].nBytes - a[1].nBytes);
-  return sorted.map(([type, { nTensors, nBytes }], i) => row(i === 0 ? "types" : "", `${type.padEnd(8)}${bytes(nBytes)} in ${nTensors} tensors`));
+  return sorted.map(([type, { nTensors, nBytes }], i) =>
+    row(i === 0 ? "types" : "", `${type.padEnd(8)}${bytes(nBytes)} in ${counted(nTensors, "tensor")}`),
+  );
 }
 
 function mib(value: number): string {

@@ -39,7 +39,9 @@ half of each is scored. What is left at the end of the text is not.
         if (values.json) printJson(terminal, { perplexity: result.perplexity, tokens: result.nScored });
         else {
           const { nScored, nWindows } = result;
-          terminal.stdout.write(`perplexity ${result.perplexity.toFixed(4)} (${grouped(nScored)} tokens scored in ${nWindows} windows)\n`);
+          terminal.stdout.write(
+            `perplexity ${result.perplexity.toFixed(4)} (${grouped(nScored)} tokens scored in ${nWindows} windows)\n`,
+          );
         }
         return 0;
       });
@@ -49,11 +51,19 @@ half of each is scored. What is left at the end of the text is not.
   },
 });
 
-async function score(model: Model, ids: readonly number[], onWindow: (done: number, total: number, soFar: number) => void, signal: AbortSignal) {
+async function score(
+  model: Model,
+  ids: readonly number[],
+  onWindow: (done: number, total: number, soFar: number) => void,
+  signal: AbortSignal,
+) {
   const { nCtx } = model.plan;
   const nWindows = Math.floor(ids.length / nCtx);
   if (nCtx < MIN_CTX || nWindows === 0) {
-    const reason = nCtx < MIN_CTX ? `windows of ${nCtx} tokens leave nothing to score; at least ${MIN_CTX} are needed` : `the text has ${ids.length} tokens; one window takes ${nCtx}`;
+    const reason =
+      nCtx < MIN_CTX
+        ? `windows of ${nCtx} tokens leave nothing to score; at least ${MIN_CTX} are needed`
+        : `the text has ${ids.length} tokens; one window takes ${nCtx}`;
     throw new ConfigError("text-too-short", `perplexity: ${reason}`, {
       data: { nTokens: ids.length, nCtx },
       hint: nCtx < MIN_CTX ? "Give a larger -c" : "Give a longer text or a smaller -c",

@@ -2,8 +2,17 @@
 import type { GenerationResult, Model } from "../../index.ts";
 import { integer } from "../args.ts";
 import { defineCommand } from "../command.ts";
-import { generateOptions, JSON_FLAG, LOAD_FLAGS, loadOptions, PROMPT_FLAGS, readPrompt, SAMPLING_FLAGS, withModel } from "../flags.ts";
-import { dim, grouped, INTERRUPTED, interruptSignal, modelText, note, printJson } from "../output.ts";
+import {
+  generateOptions,
+  JSON_FLAG,
+  LOAD_FLAGS,
+  loadOptions,
+  PROMPT_FLAGS,
+  readPrompt,
+  SAMPLING_FLAGS,
+  withModel,
+} from "../flags.ts";
+import { counted, dim, grouped, INTERRUPTED, interruptSignal, modelText, printJson, remark } from "../output.ts";
 
 /** The bundled model's whole context: its stories end by themselves before. */
 const DEFAULT_MAX_TOKENS = 512;
@@ -18,7 +27,10 @@ suggestion. Ctrl-C stops and keeps what there is; a second one ends at once.
   bitnet run model.gguf -f prompt.txt -n 100 --temp 0 --json`,
   flags: {
     ...PROMPT_FLAGS,
-    maxTokens: integer({ long: "n-predict", short: "n", hint: "N", description: `Most tokens to write; default ${DEFAULT_MAX_TOKENS}` }, 0),
+    maxTokens: integer(
+      { long: "n-predict", short: "n", hint: "N", description: `Most tokens to write; default ${DEFAULT_MAX_TOKENS}` },
+      0,
+    ),
     ...SAMPLING_FLAGS,
     ...LOAD_FLAGS,
     json: JSON_FLAG,
@@ -29,7 +41,11 @@ suggestion. Ctrl-C stops and keeps what there is; a second one ends at once.
     try {
       const options = await loadOptions(values, source, signal);
       return await withModel(source, options, terminal, async (model, progress) => {
-        const generation = model.generate(prompt, { maxTokens: DEFAULT_MAX_TOKENS, ...generateOptions(values), ...atMost(values.maxTokens) });
+        const generation = model.generate(prompt, {
+          maxTokens: DEFAULT_MAX_TOKENS,
+          ...generateOptions(values),
+          ...atMost(values.maxTokens),
+        });
         signal.addEventListener("abort", () => generation.cancel(), { once: true });
         if (signal.aborted) generation.cancel();
         progress.show("reading the prompt");
@@ -37,7 +53,8 @@ suggestion. Ctrl-C stops and keeps what there is; a second one ends at once.
         let isBegun = false;
         const begin = () => {
           progress.end();
-          if (!isBegun && !values.json) terminal.stdout.write(dim(terminal.stdout, modelText(terminal.stdout, promptText(model, prompt))));
+          if (!isBegun && !values.json)
+            terminal.stdout.write(dim(terminal.stdout, modelText(terminal.stdout, promptText(model, prompt))));
           isBegun = true;
         };
         for await (const piece of generation) {
@@ -49,7 +66,7 @@ suggestion. Ctrl-C stops and keeps what there is; a second one ends at once.
         if (values.json) printJson(terminal, report(model, source, result));
         else {
           terminal.stdout.write("\n");
-          note(terminal, dim(terminal.stderr, statistics(model, result)));
+          remark(terminal, statistics(model, result));
         }
         return result.finishReason === "abort" ? INTERRUPTED : 0;
       });
@@ -100,8 +117,8 @@ export function statistics(model: Model, result: GenerationResult): string {
   const cached = result.cachedTokens > 0 ? ` (${result.cachedTokens} more were kept)` : "";
   const speed = decodeTokensPerSecond > 0 ? ` at ${rate(decodeTokensPerSecond)}` : "";
   return [
-    `prompt ${nPrefilled} tokens at ${rate(prefillTokensPerSecond)}${cached}`,
-    `text ${result.tokens.length} tokens${speed}`,
+    `prompt ${counted(nPrefilled, "token")} at ${rate(prefillTokensPerSecond)}${cached}`,
+    `text ${counted(result.tokens.length, "token")}${speed}`,
     `end: ${ENDS[result.finishReason]} (${result.finishReason})`,
     `seed ${result.seed}`,
     `load ${grouped(model.info.loadMs)} ms`,
@@ -111,4 +128,3 @@ export function statistics(model: Model, result: GenerationResult): string {
 function rate(tokensPerSecond: number): string {
   return `${tokensPerSecond < 100 ? tokensPerSecond.toFixed(1) : grouped(tokensPerSecond)}/s`;
 }
-

@@ -5,6 +5,7 @@
 import storiesUrl from "../models/stories-4m-i2_s.gguf?url";
 import { type Generation, loadModel, type Model, type ModelSource } from "../src/index.ts";
 import { elements } from "./elements.ts";
+import { TextView } from "./text-view.ts";
 import { errorWords, liveWords, modelFacts, progressWords, resultWords } from "./words.ts";
 
 /** Cuts off what hardly ever fits; small models need it. */
@@ -12,6 +13,7 @@ const TOP_K = 40;
 /** The numbers change no faster than they can be read. */
 const STATISTICS_MS = 250;
 
+const textView = new TextView(elements.text, elements.statistics);
 let model: Model | null = null;
 let loading: AbortController | null = null;
 let generation: Generation | null = null;
@@ -20,6 +22,7 @@ function showControls(): void {
   elements.generate.disabled = model === null || generation !== null;
   elements.stop.disabled = generation === null;
   elements.loading.hidden = loading === null;
+  elements.modelFacts.hidden = loading !== null;
   // what is read out waits for the end
   elements.result.ariaBusy = String(generation !== null);
 }
@@ -33,6 +36,12 @@ function showError(error: unknown): void {
 
 function hideError(): void {
   elements.error.hidden = true;
+}
+
+function showStatistics(words: string): void {
+  textView.keepInView(() => {
+    elements.statistics.textContent = words;
+  });
 }
 
 async function open(source: ModelSource, name: string): Promise<void> {
@@ -64,11 +73,14 @@ async function open(source: ModelSource, name: string): Promise<void> {
 
 async function use(loaded: Model, name: string): Promise<void> {
   const old = model;
-  generation?.cancel();
+  const running = generation;
+  running?.cancel();
   model = loaded;
   elements.modelName.textContent = loaded.info.name ?? name;
   elements.modelFacts.textContent = modelFacts(loaded);
   elements.maxTokens.max = String(loaded.info.nCtx);
+  // a failure is shown by whoever started it
+  await running?.result.catch(() => {});
   await old?.dispose();
 }
 
@@ -78,9 +90,9 @@ async function generate(): Promise<void> {
   const prompt = elements.prompt.value;
   hideError();
   elements.said.textContent = prompt;
-  elements.text.textContent = "";
-  elements.statistics.textContent = "Reading the beginning…";
+  elements.statistics.textContent = "Reading the prompt…";
   elements.result.hidden = false;
+  textView.clear();
   try {
     const running = model.generate(prompt, {
       maxTokens: elements.maxTokens.valueAsNumber,
@@ -89,11 +101,11 @@ async function generate(): Promise<void> {
     });
     generation = running;
     showControls();
-    await stream(running, (nTokens, tokensPerSecond) => {
-      elements.statistics.textContent = liveWords(nTokens, tokensPerSecond, info);
-    });
-    elements.statistics.textContent = resultWords(await running.result, info);
+    await stream(running, (nTokens, tokensPerSecond) => showStatistics(liveWords(nTokens, tokensPerSecond, info)));
+    textView.flush();
+    showStatistics(resultWords(await running.result, info));
   } catch (error) {
+    textView.flush();
     elements.statistics.textContent = "";
     elements.result.hidden = elements.text.textContent === "";
     showError(error);
@@ -109,13 +121,10 @@ async function stream(running: Generation, onStatistics: (nTokens: number, token
   let begin = 0;
   let shown = 0;
   for await (const { text, tokenId } of running) {
-    const isAtEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 8;
-    elements.text.append(text);
-    // text that grows past the lower edge stays in view, unless the reader scrolled away
-    if (isAtEnd) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+    textView.append(text);
     if (tokenId !== null) nTokens++;
     const now = performance.now();
-    if (begin === 0) begin = now;
+    if (begin === 0) begin = shown = now;
     if (now - shown < STATISTICS_MS) continue;
     shown = now;
     onStatistics(nTokens, nTokens > 1 ? (1000 * (nTokens - 1)) / (now - begin) : 0);
@@ -145,7 +154,10 @@ addEventListener("keydown", (event) => {
     if (!elements.generate.disabled) elements.form.requestSubmit();
   }
 });
+// text can still be dragged into the prompt
+const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") === true;
 addEventListener("dragover", (event) => {
+  if (!hasFiles(event)) return;
   event.preventDefault();
   document.body.toggleAttribute("data-dragging", true);
 });
@@ -154,6 +166,7 @@ addEventListener("dragleave", (event) => {
   if (event.relatedTarget === null) document.body.removeAttribute("data-dragging");
 });
 addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
   event.preventDefault();
   document.body.removeAttribute("data-dragging");
   openFile(event.dataTransfer?.files[0]);

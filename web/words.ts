@@ -23,10 +23,11 @@ export function modelFacts({ info, plan }: Model): string {
     info.architecture,
     `${compact(info.parameters)} parameters`,
     info.quantization,
-    `${info.nCtx.toLocaleString("en")} tokens of context`,
-    `${megabytes(plan.totalBytes)} of memory`,
+    `${info.nCtx.toLocaleString("en")}-token context`,
+    megabytes(plan.totalBytes),
   ];
-  return facts.join(" · ");
+  // a number stays with its unit
+  return facts.map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · ");
 }
 
 export function progressWords(name: string, { phase, loaded, total }: LoadProgress): string {
@@ -48,8 +49,8 @@ export function resultWords(result: GenerationResult, info: ModelInfo): string {
 
 function speedWords(nTokens: number, tokensPerSecond: number): string[] {
   const words = [`${nTokens} ${nTokens === 1 ? "token" : "tokens"}`];
-  if (tokensPerSecond > 0)
-    words.push(`${tokensPerSecond >= 10 ? Math.round(tokensPerSecond) : tokensPerSecond.toFixed(1)} tokens/s`);
+  const speed = tokensPerSecond.toLocaleString("en", { maximumFractionDigits: tokensPerSecond < 10 ? 1 : 0 });
+  if (tokensPerSecond > 0) words.push(`${speed} tokens/s`);
   return words;
 }
 

@@ -34,6 +34,24 @@ export interface WeightReader {
   rowSync(weight: Weight, row: number): QuantMatrix;
 }
 
+/** A worker that helps a backend: it gets one message and answers `ready` once; afterwards it may block. */
+export interface HelperHandle {
+  post(message: unknown): void;
+  onmessage(listener: (message: unknown) => void): void;
+  onerror(listener: (error: unknown) => void): void;
+  terminate(): void;
+}
+
+/** What the platform offers for threads; the engine hands it in, so that a backend knows no kind of worker. */
+export interface ThreadOptions {
+  readonly wanted: "auto" | number;
+  /** What the platform says it has; may be wrong. */
+  readonly hardwareConcurrency: number;
+  /** Why memory cannot be shared, in words; null where it can. */
+  readonly unavailable: string | null;
+  spawn(): HelperHandle;
+}
+
 export interface LoadOptions {
   /** Pages of the KV cache that are reserved. */
   readonly nPages: number;
@@ -43,6 +61,8 @@ export interface LoadOptions {
   readonly maxOutputs: number;
   /** Labels that stay readable after a step (traces). */
   readonly keep?: readonly string[];
+  /** Absent: one thread. */
+  readonly threads?: ThreadOptions | undefined;
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -50,6 +70,9 @@ export interface LoadOptions {
 export interface LoadedProgram {
   /** What was chosen and why, in words: kernel variant, threads. */
   readonly description: string;
+  readonly threads: number;
+  /** Why it is that many, in words. */
+  readonly threadsReason: string;
   /** Logits [nOutputs, nVocab]; a view that the next step overwrites. */
   run(step: Step): Float32Array;
   /** Copies one page to another (copy on write). */

@@ -5,7 +5,7 @@
 import type { ByteSource } from "../bytes/byte-source.ts";
 import { BackendError, errorFromJson, errorToJson } from "../errors.ts";
 import type { CallerMessage, Method, Methods, WorkerMessage } from "./protocol.ts";
-import type { WorkerHandle } from "./spawn.ts";
+import type { WorkerHandle } from "./worker-handle.ts";
 
 interface Pending {
   resolve(value: unknown): void;
@@ -20,13 +20,13 @@ export interface CallOptions<E> {
 }
 
 export class EngineClient {
-  readonly #worker: WorkerHandle;
+  readonly #worker: WorkerHandle<CallerMessage, WorkerMessage>;
   readonly #remote: ByteSource | null;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #death: Error | null = null;
 
-  constructor(worker: WorkerHandle, remote: ByteSource | null) {
+  constructor(worker: WorkerHandle<CallerMessage, WorkerMessage>, remote: ByteSource | null) {
     this.#worker = worker;
     this.#remote = remote;
     worker.onmessage((message) => this.#receive(message));

@@ -2,6 +2,7 @@
  * The worker's side of the protocol: answers requests over a port. Knows no platform: an entry point gives it a port, the way to open
  * a path, and the way to let messages through. Requests on one session wait for each other; everything else runs interleaved.
  */
+import type { ThreadOptions } from "../backends/backend.ts";
 import type { ByteSource } from "../bytes/byte-source.ts";
 import { abortError, ConfigError, errorFromJson, errorToJson } from "../errors.ts";
 import { generate } from "./generate.ts";
@@ -13,6 +14,7 @@ import { type OpenPath, openDescribed, type SourceDescriptor } from "./source.ts
 export interface HostPlatform {
   readonly openPath: OpenPath | null;
   readonly yieldToEvents: YieldToEvents;
+  readonly threads: Omit<ThreadOptions, "wanted">;
 }
 
 type Handler<M extends Method> = (
@@ -88,7 +90,7 @@ class EngineHost {
     load: async ({ source, options }, signal, emit) => {
       const opened = await this.#open(source, signal);
       try {
-        this.#model = await loadEngine(opened, options, emit, signal);
+        this.#model = await loadEngine(opened, options, this.#platform.threads, emit, signal);
       } catch (error) {
         await opened.close?.();
         throw error;

@@ -2,7 +2,7 @@
  * From a source to a model that can run: parse, define, plan, pick a backend, load. Runs in the worker. Everything that can be refused
  * is refused before the first weight is read.
  */
-import { type Backend, type LoadedProgram, type LoadOptions, PAGE_TOKENS } from "../backends/backend.ts";
+import { type Backend, type LoadedProgram, type LoadOptions, PAGE_TOKENS, type ThreadOptions } from "../backends/backend.ts";
 import type { ByteSource } from "../bytes/byte-source.ts";
 import { effectiveChatTemplate } from "../chat/bitnet-template.ts";
 import { BackendError, errorToJson } from "../errors.ts";
@@ -37,6 +37,7 @@ export interface EngineModel {
 export async function loadEngine(
   source: ByteSource,
   options: EngineOptions,
+  platform: Omit<ThreadOptions, "wanted">,
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,
 ): Promise<EngineModel> {
@@ -48,12 +49,19 @@ export async function loadEngine(
   const { spec, warnings: tokenizerWarnings } = tokenizerSpec(file.metadata, architectureOf(file), pick(options.pre));
   const backend = await openBackend(options);
   const reader = new FileWeightReader(source, file, options.i2sLayout ?? "x86");
-  const { nCtx, program } = await loadFitting(backend, definition, reader, options, onProgress, signal);
+  const threads = { ...platform, wanted: options.threads ?? "auto" };
+  const { nCtx, program } = await loadFitting(backend, definition, reader, options, threads, onProgress, signal);
 
   const described = describe(file, definition, backend, options, nCtx, reader.canReadSync);
   const data: LoadedModelData = {
     ...described,
-    info: { ...described.info, backendDescription: program.description, loadMs: performance.now() - begin },
+    info: {
+      ...described.info,
+      backendDescription: program.description,
+      threads: program.threads,
+      threadsReason: program.threadsReason,
+      loadMs: performance.now() - begin,
+    },
     warnings: [...tokenizerWarnings, ...described.warnings],
     tokenizer: spec,
   };
@@ -122,6 +130,7 @@ async function loadFitting(
   definition: ModelDefinition,
   reader: FileWeightReader,
   options: EngineOptions,
+  threads: ThreadOptions,
   onProgress: (progress: LoadProgress) => void,
   signal?: AbortSignal,
 ): Promise<{ nCtx: number; program: LoadedProgram }> {
@@ -131,7 +140,12 @@ async function loadFitting(
     try {
       return {
         nCtx,
-        program: await backend.load(definition.program, reader, { ...limits, onProgress: report, ...(signal && { signal }) }),
+        program: await backend.load(definition.program, reader, {
+          ...limits,
+          threads,
+          onProgress: report,
+          ...(signal && { signal }),
+        }),
       };
     } catch (error) {
       const isTooLarge = error instanceof BackendError && (error.code === "memory-refused" || error.code === "memory-too-large");
@@ -166,7 +180,6 @@ function describe(
   if (nCtx > config.nCtxTrain)
     warnings.push(`nCtx ${nCtx} is above the ${config.nCtxTrain} tokens that the model was trained on; text may degrade`);
   warnings.push(...bytes.notes);
-  const threads = options.threads ?? "auto";
   return {
     info: {
       ...configFacts(config),
@@ -175,8 +188,8 @@ function describe(
       nCtx,
       backend: backend.name,
       backendDescription: backend.name,
-      threads: 1,
-      threadsReason: threads === "auto" || threads === 1 ? "one thread" : `${threads} asked for; this version runs one thread`,
+      threads: options.threads === undefined || options.threads === "auto" ? 1 : options.threads,
+      threadsReason: "chosen when the model is loaded",
       loadMs: 0,
     },
     plan,

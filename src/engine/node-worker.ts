@@ -1,20 +1,32 @@
 /** Entry point of a Node worker thread: as worker.ts, with files. */
-import { parentPort } from "node:worker_threads";
+import { availableParallelism } from "node:os";
+import { parentPort, Worker } from "node:worker_threads";
 import { openFileSource } from "../bytes/file.ts";
-import { handleTemplateRequest, type TemplateRequest } from "../chat/template-host.ts";
-import { serveEngine } from "./host.ts";
-import type { CallerMessage, Port, WorkerMessage } from "./protocol.ts";
+import type { Port, WorkerRole } from "./protocol.ts";
+import { serveRole } from "./roles.ts";
+import { nodeHandle } from "./worker-handle.ts";
 
 const parent = parentPort!;
 
-parent.once("message", ({ role }: { role: string }) => {
-  if (role === "template") {
-    parent.on("message", (request: TemplateRequest) => parent.postMessage(handleTemplateRequest(request)));
-    return;
-  }
-  const port: Port<WorkerMessage, CallerMessage> = {
-    post: (message, transfer = []) => parent.postMessage(message, transfer),
-    listen: (listener) => parent.on("message", listener),
-  };
-  serveEngine(port, { openPath: openFileSource, yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)) });
+const port: Port<unknown, never> = {
+  post: (message, transfer = []) => parent.postMessage(message, transfer as ArrayBuffer[]),
+  listen: (listener) => parent.on("message", (message: unknown) => listener(message as never)),
+};
+
+parent.once("message", ({ role }: { role: WorkerRole }) => {
+  serveRole(role, port, {
+    openPath: openFileSource,
+    yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
+    threads: {
+      hardwareConcurrency: availableParallelism(),
+      unavailable: null,
+      spawn() {
+        const worker = new Worker(new URL(import.meta.url), { execArgv: [] });
+        worker.unref();
+        const helper = nodeHandle<unknown, unknown>(worker);
+        helper.post({ type: "role", role: "helper" satisfies WorkerRole });
+        return helper;
+      },
+    },
+  });
 });

@@ -13,7 +13,7 @@ import type { ModelInfo, ModelPlan } from "./info.ts";
 import type { LogitsWanted } from "./session-core.ts";
 import type { SourceDescriptor } from "./source.ts";
 
-export type WorkerRole = "engine" | "template";
+export type WorkerRole = "engine" | "helper" | "template";
 
 /** How far a load is: bytes of weights that are in place. */
 export interface LoadProgress {

@@ -32,6 +32,7 @@ export class Session {
    * @throws ContextOverflowError, ConfigError `token-id`, BackendError `kv-cache-full`, AbortError (finished blocks stay)
    */
   async prefill(ids: ArrayLike<number>, { logits = "last", signal }: PrefillOptions = {}): Promise<Float32Array> {
+    signal?.throwIfAborted();
     const rows = await this.#client.call("prefill", { session: await this.#id, ids: Array.from(ids), logits }, { signal });
     this.#nPast += ids.length;
     return rows;

@@ -36,7 +36,9 @@ export interface DescribedSource {
 /** @throws ConfigError `bad-source`, UnsupportedError `source-scheme` */
 export async function describeSource(source: ModelSource, options: SourceOptions = {}): Promise<DescribedSource> {
   if (typeof source === "string" || source instanceof URL) return describeText(String(source), options);
-  if (source instanceof Blob) return { descriptor: { kind: "blob", blob: source }, remote: null };
+  // Node's file-backed Blobs cannot be cloned to a worker: there the caller's side reads
+  if (source instanceof Blob)
+    return isNode() ? asRemote(blobSource(source)) : { descriptor: { kind: "blob", blob: source }, remote: null };
   if (source instanceof Uint8Array) return asRemote(memorySource(source));
   if (typeof source === "object" && source !== null && typeof source.read === "function" && typeof source.size === "number") {
     return asRemote(source);

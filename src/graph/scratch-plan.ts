@@ -19,13 +19,18 @@ export interface ScratchOptions {
   readonly alignment: number;
   /** Labels whose tensors must still be there after the step. */
   readonly keep?: readonly string[];
+  /** Tensors that get a place here; the others have theirs elsewhere. Default: all. */
+  readonly includes?: (tensor: Tensor) => boolean;
+  /** When op `i` runs; ops of one time run in any order beside each other. Default: one after the other. */
+  readonly timeOf?: (opIndex: number) => number;
 }
 
 export function planScratch(program: Program, options: ScratchOptions): ScratchPlan {
+  const timeOf = options.timeOf ?? ((i) => i);
   const lastUse = new Map<number, number>();
   program.ops.forEach((op, i) => {
     const out = opOutput(op);
-    for (const tensor of out === null ? opInputs(op) : [...opInputs(op), out]) lastUse.set(tensor.id, i);
+    for (const tensor of out === null ? opInputs(op) : [...opInputs(op), out]) lastUse.set(tensor.id, timeOf(i));
   });
   lastUse.set(program.logits.id, Number.POSITIVE_INFINITY);
   for (const name of options.keep ?? []) {
@@ -39,7 +44,9 @@ export function planScratch(program: Program, options: ScratchOptions): ScratchP
   let nBytes = 0;
   program.ops.forEach((op, i) => {
     const out = opOutput(op);
-    if (out !== null) {
+    // what was last read before this time is free again
+    live = live.filter((place) => lastUse.get(place.id)! >= timeOf(i));
+    if (out !== null && (options.includes?.(out) ?? true)) {
       const size = Math.ceil(options.tensorBytes(out) / options.alignment) * options.alignment;
       let begin = 0;
       for (const place of live) {
@@ -51,7 +58,6 @@ export function planScratch(program: Program, options: ScratchOptions): ScratchP
       live.sort((a, b) => a.begin - b.begin);
       nBytes = Math.max(nBytes, begin + size);
     }
-    live = live.filter((place) => lastUse.get(place.id)! > i);
   });
   return { offsets, nBytes };
 }

@@ -74,6 +74,7 @@ describe("tensors", () => {
     ["blk.1.ffn_sub_norm.weight", [128]],
     ["blk.0.attn_k.weight", [128, 128]],
     ["blk.0.attn_k.weight", [64, 128]],
+    ["blk.0.attn_k.weight", [128]],
     ["blk.1.ffn_down.weight", [128, 256]],
     ["output.weight", [128, 287]],
     ["output_norm.weight", [129]],

@@ -81,10 +81,21 @@ export function finiteHalf(half: number, format: string): number {
 }
 
 /** Interleaves whole rows of `wordsPerRow`, element by element: out[4 i + r] = row r's element i; missing rows get `fill`. */
-export function interleave<T extends Uint16Array | Uint32Array>(rows: T, nRows: number, wordsPerRow: number, out: T, fill: number): void {
+export function interleave<T extends Uint16Array | Uint32Array>(
+  rows: T,
+  nRows: number,
+  wordsPerRow: number,
+  out: T,
+  fill: number,
+): void {
   let to = 0;
   for (let first = 0; first < nRows; first += PANEL_ROWS) {
-    let [a, b, c, d] = [first, first + 1, first + 2, first + 3].map((row) => row * wordsPerRow) as [number, number, number, number];
+    let [a, b, c, d] = [first, first + 1, first + 2, first + 3].map((row) => row * wordsPerRow) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     if (first + PANEL_ROWS <= nRows) {
       for (let i = 0; i < wordsPerRow; i++) {
         out[to++] = rows[a++]!;

@@ -111,9 +111,12 @@ for (const [variant, backend] of Object.entries(VARIANTS)) {
         const fork = session.fork();
         const grandchild = fork.fork();
         const [a, b, c] = [ids(30, 2), ids(30, 3), ids(3, 4)];
+        // by turns, so that each goes on behind what the others wrote
+        await session.prefill(a.slice(0, 10), "none", atOnce);
+        await fork.prefill(b.slice(0, 20), "none", atOnce);
         const got = [
-          await session.prefill(a, "last", atOnce),
-          await fork.prefill(b, "last", atOnce),
+          await session.prefill(a.slice(10), "last", atOnce),
+          await fork.prefill(b.slice(20), "last", atOnce),
           await grandchild.prefill(c, "last", atOnce),
         ];
         for (const s of [session, fork, grandchild]) s.dispose();

@@ -44,6 +44,8 @@ async function readWhole(weights: WeightReader, weight: Weight, signal?: AbortSi
 
 class ReferenceProgram implements LoadedProgram {
   readonly description = "reference: plain TypeScript, one thread";
+  readonly threads = 1;
+  readonly threadsReason = "the reference backend has one thread";
   readonly #program: Program;
   readonly #matrices: ReadonlyMap<string, QuantMatrix>;
   readonly #kv: KvStore;

@@ -22,7 +22,6 @@ export interface StepView {
   nOutputs: number;
   /** Rows whose logits are wanted. */
   outputs: ArrayLike<number>;
-  tokens: ArrayLike<number>;
 }
 
 /** Addresses that are fixed at load. */
@@ -44,6 +43,8 @@ export interface Binding {
 
 export interface Dispatch {
   readonly kind: Op["kind"];
+  /** Ranges should begin at multiples of this: the largest tile's items. */
+  readonly grain: number;
   nItems(step: StepView): number;
   run(begin: number, end: number, step: StepView): void;
 }
@@ -51,17 +52,8 @@ export interface Dispatch {
 export function bindOp(op: Op, b: Binding): Dispatch {
   const nRows = (tensor: Tensor) => (step: StepView) => (tensor.rows === "nTokens" ? step.nTokens : step.nOutputs);
   switch (op.kind) {
-    case "embed": {
-      const [out, stride] = [b.address(op.out), b.stride(op.out)];
-      const run: Dispatch["run"] = (begin, end, step) => {
-        for (let i = begin; i < end; i++) {
-          const row = b.f32(out + i * stride, stride / 4);
-          b.weights.embeddingRow(op.weight, step.tokens[i]!, row);
-          row.fill(0, op.out.nCols);
-        }
-      };
-      return { kind: op.kind, nItems: nRows(op.out), run };
-    }
+    case "embed":
+      throw new Error("wasm: embeddings are looked up before a step, not dispatched");
     case "rmsNorm":
     case "rmsNormQuantize": {
       const rounding = op.kind === "rmsNorm" ? "f32" : op.activation;
@@ -70,13 +62,13 @@ export function bindOp(op: Op, b: Binding): Dispatch {
       const nBytes = paddedBytes(op.x);
       const run: Dispatch["run"] = (begin, end) =>
         kernel.call(begin, end, b.address(op.x), b.stride(op.x), weight, b.address(op.out), b.stride(op.out), nBytes, op.x.nCols);
-      return { kind: op.kind, nItems: nRows(op.x), run };
+      return { kind: op.kind, grain: 1, nItems: nRows(op.x), run };
     }
     case "quantize": {
       const kernel = b.kernels.kernel(`quantize.${op.activation}`, (m, name) => emitQuantize(m, name, op.activation));
       const run: Dispatch["run"] = (begin, end) =>
         kernel.call(begin, end, b.address(op.x), b.stride(op.x), b.address(op.out), b.stride(op.out), paddedBytes(op.x));
-      return { kind: op.kind, nItems: nRows(op.x), run };
+      return { kind: op.kind, grain: 1, nItems: nRows(op.x), run };
     }
     case "matmul": {
       const { panel } = quantFormat(op.weight.format, op.weight.name);
@@ -100,7 +92,7 @@ export function bindOp(op: Op, b: Binding): Dispatch {
           scale,
         );
       };
-      return { kind: op.kind, nItems: (step) => (rows(step) === 0 ? 0 : nPanels), run };
+      return { kind: op.kind, grain: 4, nItems: (step) => (rows(step) === 0 ? 0 : nPanels), run };
     }
     case "add":
     case "mul": {
@@ -128,14 +120,14 @@ export function bindOp(op: Op, b: Binding): Dispatch {
       const table = b.ropeTableAddress(op);
       const run: Dispatch["run"] = (begin, end) =>
         kernel.call(begin, end, b.address(op.x), b.address(op.out), b.stride(op.out), table);
-      return { kind: op.kind, nItems: nRows(op.x), run };
+      return { kind: op.kind, grain: 1, nItems: nRows(op.x), run };
     }
     case "kvWrite": {
       const kernel = b.kernels.kernel(`kv_write.${op.kv.nHeadKv}.${op.kv.headDim}`, (m, name) => emitKvWrite(m, name, op.kv));
       const slot = b.slotOffset(op.kv.index);
       const run: Dispatch["run"] = (begin, end) =>
         kernel.call(begin, end, b.address(op.k), b.address(op.v), b.stride(op.k), b.tokensAddress, slot);
-      return { kind: op.kind, nItems: nRows(op.k), run };
+      return { kind: op.kind, grain: 1, nItems: nRows(op.k), run };
     }
     case "attention": {
       const exp = b.kernels.shared("exp", emitExp);
@@ -144,7 +136,7 @@ export function bindOp(op: Op, b: Binding): Dispatch {
       const slot = b.slotOffset(op.kv.index);
       const run: Dispatch["run"] = (begin, end) =>
         kernel.call(begin, end, b.address(op.q), b.address(op.out), b.stride(op.out), b.tokensAddress, slot, b.scoresAddress);
-      return { kind: op.kind, nItems: (step) => step.nTokens * op.nHead, run };
+      return { kind: op.kind, grain: 1, nItems: (step) => step.nTokens * op.nHead, run };
     }
     case "selectOutputs": {
       const stride = b.stride(op.out);
@@ -152,7 +144,7 @@ export function bindOp(op: Op, b: Binding): Dispatch {
         for (let i = begin; i < end; i++)
           b.copy(b.address(op.x) + step.outputs[i]! * stride, b.address(op.out) + i * stride, stride);
       };
-      return { kind: op.kind, nItems: nRows(op.out), run };
+      return { kind: op.kind, grain: 1, nItems: nRows(op.out), run };
     }
     default:
       throw new Error(op satisfies never);
@@ -177,6 +169,7 @@ function vectors(
   const perRow = b.stride(out) / 16;
   return {
     kind,
+    grain: 64,
     nItems: (step) => rows(step) * perRow,
     run: (begin, end) => kernel.call(begin, end, b.address(a), b.address(other), b.address(out)),
   };

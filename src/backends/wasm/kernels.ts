@@ -52,9 +52,13 @@ export class KernelSet {
     return this.#module.build();
   }
 
-  /** Binds every kernel to `memory`. */
-  instantiate(memory: WebAssembly.Memory): void {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(this.build()), { env: { memory } });
+  /** Binds every kernel to `memory`; `module` where another thread has compiled the same bytes. */
+  instantiate(memory: WebAssembly.Memory, module: WebAssembly.Module = this.compile()): void {
+    const instance = new WebAssembly.Instance(module, { env: { memory } });
     for (const [key, kernel] of this.#kernels) kernel.call = instance.exports[key] as Kernel["call"];
+  }
+
+  compile(): WebAssembly.Module {
+    return new WebAssembly.Module(this.build());
   }
 }

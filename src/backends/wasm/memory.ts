@@ -35,8 +35,13 @@ export class Bank {
   readonly memory: WebAssembly.Memory;
   readonly #buffer: ArrayBufferLike;
 
+  constructor(memory: WebAssembly.Memory) {
+    this.memory = memory;
+    this.#buffer = memory.buffer;
+  }
+
   /** @throws BackendError `memory-too-large` beyond 4 GiB, `memory-refused` where the runtime gives less. */
-  constructor(layout: BankLayout) {
+  static allocate(layout: BankLayout, isShared: boolean): Bank {
     if (layout.nBytes > MAX_BANK_BYTES) {
       throw new BackendError(
         "memory-too-large",
@@ -48,7 +53,7 @@ export class Bank {
       );
     }
     try {
-      this.memory = new WebAssembly.Memory({ initial: layout.nWasmPages, maximum: layout.nWasmPages });
+      return new Bank(new WebAssembly.Memory({ initial: layout.nWasmPages, maximum: layout.nWasmPages, shared: isShared }));
     } catch (cause) {
       throw new BackendError("memory-refused", `wasm: the runtime refused a memory of ${layout.nBytes} bytes`, {
         data: { need: layout.nBytes },
@@ -56,7 +61,6 @@ export class Bank {
         cause,
       });
     }
-    this.#buffer = this.memory.buffer;
   }
 
   bytes(address: number, nBytes: number): Uint8Array {

@@ -12,7 +12,9 @@ const OUT = 65_536;
 
 function run(format: typeof f16, values: Float32Array, nRows: number): { panels: Uint8Array; flag: number | undefined } {
   const kernels = new KernelSet("plain", 4, false);
-  const kernel = kernels.kernel("requantize", (m, name) => emitRequantizeQ8(m, name, format.panel as FloatPanel, q8_0.panel as IntPanel));
+  const kernel = kernels.kernel("requantize", (m, name) =>
+    emitRequantizeQ8(m, name, format.panel as FloatPanel, q8_0.panel as IntPanel),
+  );
   const memory = new WebAssembly.Memory({ initial: 4, maximum: 4 });
   kernels.instantiate(memory);
   const source = format.quantize!(values, nRows, N_COLS);

@@ -93,6 +93,21 @@ export class PlacedWeights {
     return notes;
   }
 
+  /** Lets go of the memory and of the source. */
+  release(): void {
+    this.#bank = null;
+    this.#reader = null;
+  }
+
+  /** The numbers that are not in the bank, for helpers: `[weight key, value]`. */
+  get scalars(): readonly (readonly [string, number])[] {
+    return [...this.#scalars];
+  }
+
+  setScalars(scalars: readonly (readonly [string, number])[]): void {
+    for (const [key, value] of scalars) this.#scalars.set(key, value);
+  }
+
   panelAddress(weight: Weight): number {
     return this.#panels.get(weightKey(weight))!.address;
   }

@@ -66,10 +66,7 @@ async function converse(model: Model, begin: () => Chat, terminal: Terminal): Pr
   const stop = terminal.onInterrupt(interrupt);
   try {
     if (isInteractive) {
-      note(
-        terminal,
-        dim(terminal.stderr, `${model.info.name ?? "model"}, ${model.info.nCtx} tokens of context. ${COMMANDS_HELP}.`),
-      );
+      remark(terminal, `${model.info.name ?? "model"}, ${model.info.nCtx} tokens of context. ${COMMANDS_HELP}.`);
       lines.prompt();
     }
     for await (const line of lines) {

@@ -1,6 +1,6 @@
 /** `bitnet doctor`: tests a model on this machine and names the likely cause of bad text in words. */
 import { LmError } from "../../errors.ts";
-import { type Inspection, inspect, type LoadOptions, loadModel } from "../../index.ts";
+import { type Inspection, inspect, type LoadOptions, loadModel, type Model } from "../../index.ts";
 import { UsageError } from "../args.ts";
 import { defineCommand } from "../command.ts";
 import { type Check, chanceOf, scoreEnglish } from "../doctor/check.ts";
@@ -51,31 +51,47 @@ function print(terminal: Terminal, checks: readonly Check[]): void {
 /** @throws LmError where the file cannot be read at all */
 async function diagnose(source: string, options: LoadOptions, progress: Progress, signal: AbortSignal): Promise<Check[]> {
   const inspection = await inspect(source, options);
-  if (inspection.plan === null)
-    return [{ name: "model", ok: false, detail: inspection.warnings.at(-1) ?? "the model cannot be run" }];
-  if (inspection.tokenizer === null) return [{ name: "tokenizer", ok: false, detail: inspection.warnings.join("; ") }];
+  const { plan, tokenizer, warnings } = inspection;
+  if (plan === null) return [{ name: "model", ok: false, detail: warnings.at(-1) ?? "the model cannot be run" }];
+  if (tokenizer === null) return [{ name: "tokenizer", ok: false, detail: warnings.join("; ") }];
   const checks: Check[] = [memoryCheck(inspection)];
   const assumed = options.i2sLayout ?? "x86";
   // the model as it would run stays last, for the other checks
   const others = hasLayouts(inspection) ? await scoreOthers(source, options, assumed, progress, signal) : null;
-  const model = await loadModel(source, { ...options, onProgress: progress.onLoad });
+  let model: Model;
   try {
-    checks.push(tokenizerCheck(model, model.warnings), await templateCheck(model, model.warnings));
-    progress.show("computing logits");
-    const logits = await logitsCheck(model, signal);
-    checks.push(logits);
-    if (!logits.ok) return checks;
-    const score = await scoreEnglish(model, model.tokenizer.spec.addBos, signal);
-    if (others !== null) checks.push(layoutCheck(new Map(others).set(assumed, score), chanceOf(model), assumed));
-    // the checks stand in the order in which they explain bad text
-    const firstCause = () => checks.find((check) => check.cause !== undefined)?.cause;
-    checks.push(await predictionCheck(model, score, firstCause(), signal));
-    progress.show("writing text");
-    checks.push(await repetitionCheck(model, firstCause(), signal));
-    return checks;
+    model = await loadModel(source, { ...options, onProgress: progress.onLoad });
+  } catch (error) {
+    if (!(error instanceof LmError)) throw error;
+    return [...checks, { name: "load", ok: false, detail: error.message }];
+  }
+  try {
+    return [...checks, ...(await examine(model, others, assumed, progress, signal))];
   } finally {
     await model.dispose();
   }
+}
+
+/** The checks that need the loaded model, in the order in which they explain bad text. */
+async function examine(
+  model: Model,
+  others: LayoutScores | null,
+  assumed: I2sLayout,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Check[]> {
+  const checks = [tokenizerCheck(model), await templateCheck(model)];
+  progress.show("computing logits");
+  const logits = await logitsCheck(model, signal);
+  checks.push(logits);
+  if (!logits.ok) return checks;
+  const firstCause = () => checks.find((check) => check.cause !== undefined)?.cause;
+  const score = await scoreEnglish(model, model.tokenizer.spec.addBos, signal);
+  if (others !== null) checks.push(layoutCheck(new Map(others).set(assumed, score), chanceOf(model), assumed));
+  checks.push(await predictionCheck(model, score, firstCause(), signal));
+  progress.show("writing text");
+  checks.push(await repetitionCheck(model, firstCause(), signal));
+  return checks;
 }
 
 function hasLayouts({ tensors }: Inspection): boolean {

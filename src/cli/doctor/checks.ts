@@ -26,7 +26,7 @@ export function memoryCheck({ plan }: Inspection): Check {
   return { name: "memory", ok, detail: `${figures}; ${machine}${ok ? "" : "; use a smaller -c or a smaller model"}` };
 }
 
-export function tokenizerCheck(model: Model, warnings: readonly string[]): Check {
+export function tokenizerCheck(model: Model): Check {
   const { tokenizer } = model;
   const { spec } = tokenizer;
   const problems: string[] = [];
@@ -48,7 +48,7 @@ export function tokenizerCheck(model: Model, warnings: readonly string[]): Check
     eosId === null ? "no EOS" : `EOS ${eosId} ${JSON.stringify(tokenizer.piece(eosId))}`,
     ...(problems.length === 0 ? ["accents, emoji and digits come back as they were"] : []),
   ];
-  const remarks = warnings
+  const remarks = model.warnings
     .filter((warning) => warning.startsWith("tokenizer: "))
     .map((warning) => warning.slice("tokenizer: ".length));
   const detail = [...problems, facts.join(", "), ...remarks].join("; ");
@@ -56,10 +56,10 @@ export function tokenizerCheck(model: Model, warnings: readonly string[]): Check
   return { name: "tokenizer", ok: false, detail, cause: `the tokenizer: ${problems[0]}` };
 }
 
-export async function templateCheck(model: Model, warnings: readonly string[]): Promise<Check> {
+export async function templateCheck(model: Model): Promise<Check> {
   const name = "template";
   if (model.chatTemplate === null) return { name, ok: true, detail: "none: a model that continues texts; use run, not chat" };
-  const replaced = warnings
+  const replaced = model.warnings
     .filter((warning) => warning.startsWith("chat template: "))
     .map((warning) => `; ${warning.slice("chat template: ".length)}`);
   try {

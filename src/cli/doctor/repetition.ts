@@ -47,7 +47,9 @@ export async function repetitionCheck(model: Model, cause: string | undefined, s
       detail: `${loops}; the model's own sampling does not (${percent(sampled)}); likely cause: sampling, so ${advice}`,
     };
   }
-  const advice = "a small or base model, or a prompt in another form than its training; try --repeat-penalty 1.2";
+  const advice =
+    "an activation function other than the one of the training (BitNet's ReLU² read as SiLU is fluent, then loops), a prompt in another form " +
+    "than its training, or a small model; try --repeat-penalty 1.2";
   return { name, ok: false, detail: `${loops}; the model's own sampling as well (${percent(sampled)}); likely cause: ${advice}` };
 }
 

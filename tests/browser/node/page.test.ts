@@ -1,7 +1,7 @@
 /** The built page, driven as a person would: it generates, stops, takes files, says what is wrong, and asks nobody else anything. */
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { launch, repository, type Site, serve, watch, whySkipped } from "./site.ts";
 
 const skipped = whySkipped("dist/web/index.html");
@@ -12,23 +12,19 @@ describe.skipIf(skipped !== null)(`the page${skipped === null ? "" : ` (${skippe
   let page: Page;
   let problems: string[];
 
+  // one page for all: a person does not reload it either
   beforeAll(async () => {
     [browser, site] = await Promise.all([launch(), serve("dist/web", { isIsolated: true })]);
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  });
-  beforeEach(async () => {
     page = await browser.newPage();
     problems = watch(page, site.origin);
     await page.goto(`${site.origin}/`);
     await page.getByRole("button", { name: "Generate" }).and(page.locator(":enabled")).waitFor();
   });
-  afterEach(async () => {
-    expect(problems).toEqual([]);
-    await page.close();
+  afterAll(async () => {
+    await browser?.close();
+    await site?.close();
   });
+  afterEach(() => expect(problems.splice(0)).toEqual([]));
 
   const button = (name: string) => page.getByRole("button", { name });
   const statistics = () => page.getByRole("status");
@@ -44,30 +40,39 @@ describe.skipIf(skipped !== null)(`the page${skipped === null ? "" : ` (${skippe
       [name, Buffer.from(bytes).toString("base64")] as const,
     );
 
+  test("an empty prompt starts nothing", async () => {
+    await page.getByLabel("Prompt").fill("");
+    await button("Generate").click();
+    expect(await page.locator("#result").isHidden()).toBe(true);
+  });
+
   test("generates at temperature 0 what Node generates", async () => {
     const { loadModel } = await import("../../../src/index.ts");
     const model = await loadModel(`${repository}models/stories-4m-i2_s.gguf`);
     const text = await model.generate("The dog", { maxTokens: 40, temperature: 0, topK: 40 }).text();
     await model.dispose();
 
-    await page.getByLabel("Beginning of a text").fill("The dog");
+    await page.getByLabel("Prompt").fill("The dog");
     await page.getByLabel("Temperature").fill("0");
-    await page.getByLabel("Most tokens").fill("40");
+    await page.getByLabel("Max tokens").fill("40");
     await button("Generate").click();
     await finished();
     expect(await written().textContent()).toBe(text);
     expect(await statistics().textContent()).toMatch(
-      /^40 tokens · \d+(\.\d)? tokens\/s · wasm · .*thread.* · as many tokens as asked for$/,
+      /^40 tokens · [\d,.]+ tokens\/s · wasm · .*thread.* · as many tokens as asked for$/,
     );
     expect(await page.locator("#said").textContent()).toBe("The dog");
   });
 
   test("streams, stops in the middle by button and by key, and goes on", async () => {
-    await page.getByLabel("Most tokens").fill("512");
-    for (const stop of [() => button("Stop").click(), () => page.keyboard.press("Escape")]) {
-      // a sampled text may end by itself before the click: then it is generated again
+    await page.getByLabel("Max tokens").fill("512");
+    for (const stop of [
+      () => button("Stop").evaluate((element: HTMLElement) => element.click()),
+      () => page.keyboard.press("Escape"),
+    ]) {
+      // a sampled text may end by itself before: then it is generated again
       for (;;) {
-        await page.getByLabel("Beginning of a text").press("ControlOrMeta+Enter");
+        await page.getByLabel("Prompt").press("ControlOrMeta+Enter");
         await page.locator("#text:not(:empty)").waitFor();
         await stop();
         await finished();
@@ -75,7 +80,7 @@ describe.skipIf(skipped !== null)(`the page${skipped === null ? "" : ` (${skippe
       }
       expect(await button("Stop").isDisabled()).toBe(true);
     }
-    await page.getByLabel("Most tokens").fill("5");
+    await page.getByLabel("Max tokens").fill("5");
     await button("Generate").click();
     await finished();
     expect(await statistics().textContent()).toMatch(/^5 tokens ·/);
@@ -87,7 +92,7 @@ describe.skipIf(skipped !== null)(`the page${skipped === null ? "" : ` (${skippe
     await alert.waitFor();
     expect(await alert.textContent()).toContain("'list.txt' is not a GGUF file");
     expect(await page.locator("#error-hint").textContent()).not.toBe("");
-    await page.getByLabel("Most tokens").fill("3");
+    await page.getByLabel("Max tokens").fill("3");
     await button("Generate").click();
     await finished();
     expect(await statistics().textContent()).toMatch(/^3 tokens ·/);
@@ -108,12 +113,6 @@ describe.skipIf(skipped !== null)(`the page${skipped === null ? "" : ` (${skippe
     expect(await statistics().textContent()).toMatch(/tokens\/s/);
   });
 
-  test("an empty prompt starts nothing", async () => {
-    await page.getByLabel("Beginning of a text").fill("");
-    await button("Generate").click();
-    expect(await page.locator("#result").isHidden()).toBe(true);
-  });
-
   test("the policy lets nothing out", async () => {
     const outcome = await page.evaluate(() =>
       fetch("http://127.0.0.1:1/").then(
@@ -122,13 +121,14 @@ describe.skipIf(skipped !== null)(`the page${skipped === null ? "" : ` (${skippe
       ),
     );
     expect(outcome).toBe("refused");
-    expect(problems.splice(0).join("\n")).toContain("Content Security Policy");
+    expect(problems.splice(0).join()).toContain("Content Security Policy");
   });
 
-  test("it fits a phone", async () => {
+  test("it fits a phone, and the text that comes is in view", async () => {
     await page.setViewportSize({ width: 320, height: 640 });
     await button("Generate").click();
     await finished();
+    expect(await statistics().evaluate((element) => element.getBoundingClientRect().bottom <= innerHeight + 1)).toBe(true);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
   });
 });

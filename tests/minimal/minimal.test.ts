@@ -1,0 +1,97 @@
+/**
+ * The smallest that works: 16 tokens of context, one thread, no memory but the plan's. An earlier engine ran out of memory here; the
+ * KV cache of 16 tokens is kilobytes. `npm run test:minimal`
+ */
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { type Inspection, inspect, loadModel, type Model } from "../../src/index.ts";
+import { fixturePath, hasShared, sharedPath } from "../support/shared.ts";
+import { makeBitnetModel } from "../support/synthetic.ts";
+
+const N_CTX = 16;
+/** Pages are 64 tokens: 16 take one, and no context takes less. */
+const PAGE_TOKENS = 64;
+
+async function withModel<T>(source: string | Uint8Array, work: (model: Model, inspection: Inspection) => Promise<T>): Promise<T> {
+  const options = { nCtx: N_CTX, threads: 1 };
+  const inspection = await inspect(source, options);
+  const model = await loadModel(source, options);
+  try {
+    return await work(model, inspection);
+  } finally {
+    await model.dispose();
+  }
+}
+
+/** Layers × K and V × KV heads × head size × 2 bytes (f16) × tokens of whole pages. */
+function kvBytes({ info }: Model, nCtx: number): number {
+  return info.nLayer * 2 * info.nHeadKv * info.headDim * 2 * Math.ceil(nCtx / PAGE_TOKENS) * PAGE_TOKENS;
+}
+
+const MODELS: Readonly<Record<string, () => string | Uint8Array>> = {
+  "a golden model with I2_S weights": () => fixturePath("golden/bitnet-b1.58-i2_s.gguf"),
+  "a golden model with F16 weights": () => fixturePath("golden/bitnet-b1.58-f16.gguf"),
+  "the stories model": () => fileURLToPath(new URL("../../models/stories-4m-i2_s.gguf", import.meta.url)),
+  "a model of one layer, 0.1 MB": () => makeBitnetModel({ seed: 1, nLayer: 1 }),
+  "a model of 12 layers": () => makeBitnetModel({ seed: 2, nLayer: 12 }),
+  "a wide model": () => makeBitnetModel({ seed: 3, nEmbd: 512, nFf: 1024, nHead: 8 }),
+};
+
+describe.each(Object.entries(MODELS))("%s in 16 tokens", (_, source) => {
+  test("fills the context to the last token", async () => {
+    await withModel(source(), async (model) => {
+      const prompt = Array.from({ length: 4 }, (_, i) => i + 40);
+      const result = await model.generate(prompt, { temperature: 0, ignoreEos: true }).result;
+      expect(result.finishReason).toBe("context");
+      // the last token needs no place of its own: it is not fed back
+      expect(result.promptTokens + result.tokens.length).toBe(N_CTX + 1);
+    });
+  });
+
+  test("takes prompts of 1, nCtx − 1 and nCtx tokens, and refuses nCtx + 1", async () => {
+    await withModel(source(), async (model) => {
+      const ids = (n: number) => Array.from({ length: n }, (_, i) => i + 40);
+      for (const n of [1, N_CTX - 1, N_CTX]) {
+        const result = await model.generate(ids(n), { temperature: 0, ignoreEos: true }).result;
+        expect(result).toMatchObject({ finishReason: "context", promptTokens: n });
+        expect(result.tokens).toHaveLength(N_CTX + 1 - n);
+      }
+      await expect(model.generate(ids(N_CTX + 1)).result).rejects.toMatchObject({
+        name: "ContextOverflowError",
+        code: "context-overflow",
+      });
+      expect((await model.generate(ids(1), { maxTokens: 2 }).result).tokens.length).toBeLessThanOrEqual(2);
+    });
+  });
+
+  test("is planned before it is loaded: the KV cache is what the formula says", async () => {
+    await withModel(source(), async (model, inspection) => {
+      expect(model.plan).toMatchObject(inspection.plan!);
+      expect(model.plan.kvBytes).toBe(kvBytes(model, N_CTX));
+      expect(model.plan.nCtx).toBe(N_CTX);
+      expect(model.plan.totalBytes).toBe(model.plan.weightsBytes + model.plan.kvBytes + model.plan.scratchBytes);
+      expect(model.info).toMatchObject({ nCtx: N_CTX, threads: 1 });
+    });
+  });
+});
+
+test("scratch does not grow with the context", async () => {
+  const source = fixturePath("golden/bitnet-b1.58-i2_s.gguf");
+  const plan = async (nCtx: number) => (await inspect(source, { nCtx, threads: 1 })).plan!;
+  const [small, large] = [await plan(64), await plan(1024)];
+  expect(large.kvBytes).toBe(16 * small.kvBytes);
+  expect(large.weightsBytes).toBe(small.weightsBytes);
+  expect(large.scratchBytes - small.scratchBytes).toBeLessThan(0.1 * large.kvBytes);
+});
+
+describe.skipIf(!hasShared)(
+  "every model of the golden set that can be run (skipped: the full sets are not beside this checkout)",
+  () => {
+    test.each(["bitnet-i2_s", "bitnet-f16", "bitnet-b1.58-i2_s-untied", "bitnet-b1.58-i2_s-embd-q8_0"])("%s", async (name) => {
+      await withModel(sharedPath(`golden/${name}.gguf`), async (model) => {
+        expect((await model.generate([40], { temperature: 0, ignoreEos: true }).result).finishReason).toBe("context");
+        expect(model.plan.kvBytes).toBe(kvBytes(model, N_CTX));
+      });
+    });
+  },
+);

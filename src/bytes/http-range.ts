@@ -27,7 +27,7 @@ interface Validator {
 type Fetch = (range: string, signal: AbortSignal | undefined, ifRange?: string) => Promise<Response>;
 
 /**
- * Opens `url` and learns its size with a one-byte request.
+ * Opens `url` and learns its size with a request for two bytes.
  * @throws NetworkError `http-<status>`, `http-range-mismatch`, `http-changed`, `http-html`, `http-encoding`, `http-truncated`,
  *   `network-failed`; ConfigError `bad-url`; AbortError.
  */
@@ -47,7 +47,8 @@ export async function openHttpSource(url: string | URL, options: HttpSourceOptio
   };
 
   const { signal } = options;
-  const response = await request("bytes=0-0", signal);
+  // two bytes: the widespread sirv (Vite, SvelteKit) takes the last position 0 for "to the end"
+  const response = await request("bytes=0-1", signal);
   assertNotHtml(target, response);
   if (response.status === 200) return downloadedSource(target, response, signal);
   if (response.status === 416 && response.headers.get("content-range")?.trim() === "bytes */0") {
@@ -69,8 +70,9 @@ export async function openHttpSource(url: string | URL, options: HttpSourceOptio
       },
     );
   }
-  if (range.first !== 0 || range.last !== 0) throw await mismatch(target, response, "bytes 0-0");
-  await readExactly(target, response, 1, signal);
+  const nProbed = Math.min(2, range.total);
+  if (range.first !== 0 || range.last !== nProbed - 1) throw await mismatch(target, response, "bytes 0-1");
+  await readExactly(target, response, nProbed, signal);
   return rangeSource(target, request, range.total, validatorOf(response));
 }
 

@@ -3,25 +3,15 @@
  * KV cache of 16 tokens is kilobytes. `npm run test:minimal`
  */
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Inspection, inspect, loadModel, type Model } from "../../src/index.ts";
 import { fixturePath, hasShared, sharedPath } from "../support/shared.ts";
 import { makeBitnetModel } from "../support/synthetic.ts";
 
 const N_CTX = 16;
+const OPTIONS = { nCtx: N_CTX, threads: 1 };
 /** Pages are 64 tokens: 16 take one, and no context takes less. */
 const PAGE_TOKENS = 64;
-
-async function withModel<T>(source: string | Uint8Array, work: (model: Model, inspection: Inspection) => Promise<T>): Promise<T> {
-  const options = { nCtx: N_CTX, threads: 1 };
-  const inspection = await inspect(source, options);
-  const model = await loadModel(source, options);
-  try {
-    return await work(model, inspection);
-  } finally {
-    await model.dispose();
-  }
-}
 
 /** Layers × K and V × KV heads × head size × 2 bytes (f16) × tokens of whole pages. */
 function kvBytes({ info }: Model, nCtx: number): number {
@@ -37,41 +27,41 @@ const MODELS: Readonly<Record<string, () => string | Uint8Array>> = {
   "a wide model": () => makeBitnetModel({ seed: 3, nEmbd: 512, nFf: 1024, nHead: 8 }),
 };
 
-describe.each(Object.entries(MODELS))("%s in 16 tokens", (_, source) => {
-  test("fills the context to the last token", async () => {
-    await withModel(source(), async (model) => {
-      const prompt = Array.from({ length: 4 }, (_, i) => i + 40);
-      const result = await model.generate(prompt, { temperature: 0, ignoreEos: true }).result;
-      expect(result.finishReason).toBe("context");
-      // the last token needs no place of its own: it is not fed back
-      expect(result.promptTokens + result.tokens.length).toBe(N_CTX + 1);
-    });
+describe.each(Object.entries(MODELS))("%s in 16 tokens", (_, makeSource) => {
+  let model: Model;
+  let inspection: Inspection;
+  beforeAll(async () => {
+    const source = makeSource();
+    inspection = await inspect(source, OPTIONS);
+    model = await loadModel(source, OPTIONS);
+  });
+  afterAll(() => model.dispose());
+
+  const ids = (n: number) => Array.from({ length: n }, (_, i) => i + 40);
+
+  test("is planned before it is loaded: the KV cache is what the formula says", () => {
+    expect(model.plan).toMatchObject(inspection.plan!);
+    expect(model.plan.kvBytes).toBe(kvBytes(model, N_CTX));
+    expect(model.plan.nCtx).toBe(N_CTX);
+    expect(model.plan.totalBytes).toBe(model.plan.weightsBytes + model.plan.kvBytes + model.plan.scratchBytes);
+    expect(model.info).toMatchObject({ nCtx: N_CTX, threads: 1 });
   });
 
-  test("takes prompts of 1, nCtx − 1 and nCtx tokens, and refuses nCtx + 1", async () => {
-    await withModel(source(), async (model) => {
-      const ids = (n: number) => Array.from({ length: n }, (_, i) => i + 40);
-      for (const n of [1, N_CTX - 1, N_CTX]) {
-        const result = await model.generate(ids(n), { temperature: 0, ignoreEos: true }).result;
-        expect(result).toMatchObject({ finishReason: "context", promptTokens: n });
-        expect(result.tokens).toHaveLength(N_CTX + 1 - n);
-      }
-      await expect(model.generate(ids(N_CTX + 1)).result).rejects.toMatchObject({
-        name: "ContextOverflowError",
-        code: "context-overflow",
-      });
-      expect((await model.generate(ids(1), { maxTokens: 2 }).result).tokens.length).toBeLessThanOrEqual(2);
-    });
+  test.each([1, 4, N_CTX - 1, N_CTX])("a prompt of %i tokens fills the context to the last token", async (n) => {
+    const result = await model.generate(ids(n), { temperature: 0, ignoreEos: true }).result;
+    expect(result).toMatchObject({ finishReason: "context", promptTokens: n });
+    // the last token needs no place of its own: it is not fed back
+    expect(result.tokens).toHaveLength(N_CTX + 1 - n);
   });
 
-  test("is planned before it is loaded: the KV cache is what the formula says", async () => {
-    await withModel(source(), async (model, inspection) => {
-      expect(model.plan).toMatchObject(inspection.plan!);
-      expect(model.plan.kvBytes).toBe(kvBytes(model, N_CTX));
-      expect(model.plan.nCtx).toBe(N_CTX);
-      expect(model.plan.totalBytes).toBe(model.plan.weightsBytes + model.plan.kvBytes + model.plan.scratchBytes);
-      expect(model.info).toMatchObject({ nCtx: N_CTX, threads: 1 });
+  test("a longer prompt is refused, and the model works on", async () => {
+    const tooLong = model.generate(ids(N_CTX + 1)).result;
+    await expect(tooLong).rejects.toMatchObject({
+      name: "ContextOverflowError",
+      code: "context-overflow",
+      data: { nPrompt: 17, nCtx: 16 },
     });
+    expect((await model.generate(ids(1), { maxTokens: 2, temperature: 0, ignoreEos: true }).result).tokens).toHaveLength(2);
   });
 });
 
@@ -88,10 +78,10 @@ describe.skipIf(!hasShared)(
   "every model of the golden set that can be run (skipped: the full sets are not beside this checkout)",
   () => {
     test.each(["bitnet-i2_s", "bitnet-f16", "bitnet-b1.58-i2_s-untied", "bitnet-b1.58-i2_s-embd-q8_0"])("%s", async (name) => {
-      await withModel(sharedPath(`golden/${name}.gguf`), async (model) => {
-        expect((await model.generate([40], { temperature: 0, ignoreEos: true }).result).finishReason).toBe("context");
-        expect(model.plan.kvBytes).toBe(kvBytes(model, N_CTX));
-      });
+      const model = await loadModel(sharedPath(`golden/${name}.gguf`), OPTIONS);
+      expect((await model.generate([40], { temperature: 0, ignoreEos: true }).result).finishReason).toBe("context");
+      expect(model.plan.kvBytes).toBe(kvBytes(model, N_CTX));
+      await model.dispose();
     });
   },
 );

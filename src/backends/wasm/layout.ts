@@ -20,7 +20,7 @@ import { halfSlotBytes } from "./kv-write.ts";
 import { ROW_HEADER } from "./matmul.ts";
 import { BankLayout } from "./memory.ts";
 import { RopeTable, rotaryKey } from "./rope-table.ts";
-import { decodeStages, prefillStages, type Stages, shareOf, stageOf } from "./schedule.ts";
+import { decodeStages, orderByStage, prefillStages, type Stages, shareOf, stageOf } from "./schedule.ts";
 import { controlBytes } from "./sync.ts";
 import { PlacedWeights } from "./weights.ts";
 
@@ -71,7 +71,7 @@ export interface Layout {
 export function layOut(input: LayoutInput): Layout {
   const { maxTokens, maxOutputs, maxThreads, keep } = input;
   assertHeads(input.program);
-  const program = fuse(lowerActivations(serveHead(input.program, input.head)), keep);
+  const program = orderByStage(fuse(lowerActivations(serveHead(input.program, input.head)), keep));
   const bank = new BankLayout();
   const begin = bank.nBytes;
   const controlAddress = bank.take(controlBytes(program.ops.length));

@@ -16,6 +16,26 @@ export function shareOf(op: Op): Share {
   return op.kind === "matmul" || op.kind === "attention" ? "split" : "each";
 }
 
+/**
+ * Pass: moves every op to the earliest stage that its inputs allow, else in the recorded order: k and v need not wait for the barrier
+ * behind q because q is rotated first.
+ */
+export function orderByStage(program: Program): Program {
+  /** Stage from which on a tensor can be read, by id; likewise for a cache layer. */
+  const readable = new Map<number, number>();
+  const written = new Map<number, number>();
+  const stages = program.ops.map((op) => {
+    const after = opInputs(op).map((tensor) => readable.get(tensor.id)!);
+    const stage = Math.max(0, ...after, op.kind === "attention" ? written.get(op.kv.index)! : 0);
+    const out = opOutput(op);
+    if (out !== null) readable.set(out.id, shareOf(op) === "split" ? stage + 1 : stage);
+    if (op.kind === "kvWrite") written.set(op.kv.index, stage);
+    return stage;
+  });
+  const order = program.ops.map((_, i) => i).sort((a, b) => stages[a]! - stages[b]! || a - b);
+  return { ...program, ops: order.map((i) => program.ops[i]!) };
+}
+
 /** Indices of ops by stage. */
 export type Stages = readonly (readonly number[])[];
 

@@ -32,6 +32,8 @@ export interface WeightReader {
   readonly canReadSync: boolean;
   rows(weight: Weight, begin: number, end: number, signal?: AbortSignal): Promise<QuantMatrix>;
   rowSync(weight: Weight, row: number): QuantMatrix;
+  /** Where a weight begins in its file, where there is one: reading in that order reads forwards. */
+  fileOffset?(weight: Weight): number;
 }
 
 /** A worker that helps a backend: it gets one message and answers `ready` once; afterwards it may block. */

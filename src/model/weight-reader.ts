@@ -44,8 +44,20 @@ export class FileWeightReader {
   rowSync(weight: Weight, row: number): QuantMatrix {
     const tensor = this.#tensor(weight);
     const rowBytes = quantFormat(tensor.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
-    const data = this.#source.readSync!(tensor.byteOffset + row * rowBytes, rowBytes);
-    return { nRows: 1, nCols: weight.nCols, data, scale: this.#scales.get(weight.name) ?? 1 };
+    const read = (begin: number, nRows: number) => this.#source.readSync!(tensor.byteOffset + begin * rowBytes, nRows * rowBytes);
+    if (tensor.format !== "I2_S") return { nRows: 1, nCols: weight.nCols, data: read(row, 1), scale: 1 };
+    // a layout may interleave four rows
+    const first = row - (row % 4);
+    const nRows = Math.min(4, weight.nRows - first);
+    const scale =
+      this.#scales.get(weight.name) ?? this.#checkScale(weight, tensor, this.#source.readSync!(scaleOffset(weight, tensor), 4));
+    const rows = toX86({ nRows, nCols: weight.nCols, data: read(first, nRows), scale }, this.#i2sLayout);
+    return { ...rows, nRows: 1, data: rows.data.subarray((row - first) * rowBytes, (row - first + 1) * rowBytes) };
+  }
+
+  /** Where a weight begins in the file: reading in this order reads forwards. */
+  fileOffset(weight: Weight): number {
+    return this.#tensor(weight).byteOffset;
   }
 
   #tensor(weight: Weight): GgufTensor {
@@ -54,12 +66,16 @@ export class FileWeightReader {
 
   async #scale(weight: Weight, tensor: GgufTensor, signal?: AbortSignal): Promise<number> {
     if (tensor.format !== "I2_S") return 1;
-    const known = this.#scales.get(weight.name);
-    if (known !== undefined) return known;
-    const at = tensor.byteOffset + (weight.nRows * weight.nCols) / 4;
-    const tail = await this.#source.read(at, 4, signal);
+    return (
+      this.#scales.get(weight.name) ??
+      this.#checkScale(weight, tensor, await this.#source.read(scaleOffset(weight, tensor), 4, signal))
+    );
+  }
+
+  #checkScale(weight: Weight, tensor: GgufTensor, tail: Uint8Array): number {
     const scale = new DataView(tail.buffer, tail.byteOffset).getFloat32(0, true);
     if (!Number.isFinite(scale)) {
+      const at = scaleOffset(weight, tensor);
       throw new GgufError(
         "weight-scale",
         `model: the scale of tensor '${weight.name}' at byte ${at} is ${scale}; must be finite`,
@@ -72,4 +88,9 @@ export class FileWeightReader {
     this.#scales.set(weight.name, scale);
     return scale;
   }
+}
+
+/** I2_S keeps the tensor's scale behind all rows. */
+function scaleOffset(weight: Weight, tensor: GgufTensor): number {
+  return tensor.byteOffset + (weight.nRows * weight.nCols) / 4;
 }

@@ -14,7 +14,7 @@ import { type Layout, type LayoutInput, layOut, MAX_SPANS, rowStride } from "./l
 import { Lockstep } from "./lockstep.ts";
 import { Bank } from "./memory.ts";
 import { emitRequantizeQ8 } from "./requantize.ts";
-import { COMMAND } from "./sync.ts";
+import { COMMAND, CONTROL } from "./sync.ts";
 import { chooseThreads, maxThreads, ThreadPool } from "./threads.ts";
 import { chooseVariant, type Variant } from "./variant.ts";
 import type { Staging } from "./weights.ts";
@@ -139,6 +139,14 @@ class WasmProgram implements LoadedProgram {
     if (nThreads > 1) this.#pool!.release(isDecode ? COMMAND.decode : COMMAND.prefill, view.nTokens, view.nOutputs);
     if (!this.#parts.lockstep.run(isDecode ? "decode" : "prefill", view, nThreads))
       throw this.#pool!.fail(new Error("no answer at a barrier"));
+    const { control } = this.#parts.lockstep;
+    if (control[CONTROL.fault] !== 0) {
+      control[CONTROL.fault] = 0;
+      throw new BackendError(
+        "activations-not-finite",
+        "wasm: a key or value is not finite or too large for f16; the model's weights are damaged",
+      );
+    }
     return this.#rows(program.logits, view.nOutputs);
   }
 

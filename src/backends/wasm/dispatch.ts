@@ -35,6 +35,8 @@ export interface Binding {
   copy(from: number, to: number, nBytes: number): void;
   /** Token entries {position, page table}. */
   readonly tokensAddress: number;
+  /** Set to 1 by a kernel that met a number which must not be. */
+  readonly faultAddress: number;
   /** Scratch of the attention kernel. */
   readonly scoresAddress: number;
   slotOffset(kvIndex: number): number;
@@ -126,7 +128,7 @@ export function bindOp(op: Op, b: Binding): Dispatch {
       const kernel = b.kernels.kernel(`kv_write.${op.kv.nHeadKv}.${op.kv.headDim}`, (m, name) => emitKvWrite(m, name, op.kv));
       const slot = b.slotOffset(op.kv.index);
       const run: Dispatch["run"] = (begin, end) =>
-        kernel.call(begin, end, b.address(op.k), b.address(op.v), b.stride(op.k), b.tokensAddress, slot);
+        kernel.call(begin, end, b.address(op.k), b.address(op.v), b.stride(op.k), b.tokensAddress, slot, b.faultAddress);
       return { kind: op.kind, grain: 1, nItems: nRows(op.k), run };
     }
     case "attention": {

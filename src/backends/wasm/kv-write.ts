@@ -21,16 +21,17 @@ export function loadPage(f: FuncBuilder, token: Local<"i32">, position: Local<"i
 }
 
 /**
- * Exports `name(begin, end, k, v, stride, tokens, slotOffset)` over tokens. `tokens` [nTokens] holds {i32 position, i32 page table};
- * a page table holds the address of each page.
+ * Exports `name(begin, end, k, v, stride, tokens, slotOffset, fault)` over tokens. `tokens` [nTokens] holds {i32 position, i32 page table};
+ * a page table holds the address of each page. A value that a half cannot hold sets the i32 at `fault`: read back it would be a number.
  */
 export function emitKvWrite(m: ModuleBuilder, name: string, kv: KvLayer): void {
   const rowBytes = 2 * kv.headDim;
   m.func(
     name,
-    { params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32"], export: true },
-    (f, begin, end, k, v, stride, tokens, slotOffset) => {
+    { params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"], export: true },
+    (f, begin, end, k, v, stride, tokens, slotOffset, fault) => {
       const [token, position, row] = [f.local("i32"), f.local("i32"), f.local("i32")];
+      const tooLarge = f.local("v128");
       f.while(
         () => f.i32.lt_s(begin.get(), end.get()),
         () => {
@@ -46,23 +47,30 @@ export function emitKvWrite(m: ModuleBuilder, name: string, kv: KvLayer): void {
             [v, halfSlotBytes(kv)],
           ] as const) {
             const from = f.local("i32", f.i32.add(source.get(), f.i32.mul(begin.get(), stride.get())));
-            emitHeads(f, from, f.local("i32", f.i32.add(row.get(), f.i32.const(offset))), kv);
+            emitHeads(f, from, f.local("i32", f.i32.add(row.get(), f.i32.const(offset))), kv, tooLarge);
           }
           begin.set(f.i32.add(begin.get(), f.i32.const(1)));
         },
       );
+      f.if(f.v128.any_true(tooLarge.get()), () => f.i32.store(fault.get(), f.i32.const(1)));
     },
   );
 }
 
 /** Every head's row of `from` to its place: heads lie 64 rows apart in a slot. */
-function emitHeads(f: FuncBuilder, from: Local<"i32">, to: Local<"i32">, kv: KvLayer): void {
+function emitHeads(f: FuncBuilder, from: Local<"i32">, to: Local<"i32">, kv: KvLayer, tooLarge: Local<"v128">): void {
   const left = f.local("i32", f.i32.const(kv.nHeadKv));
   const [value, half] = [f.local("v128"), f.local("v128")];
   f.loop((again) => {
     for (let i = 0; i < kv.headDim; i += 4) {
       value.set(f.v128.load(from.get(), { offset: 4 * i }));
       half.set(f16Bits(f, value));
+      // |x| ≥ 65520, infinity and NaN have no finite half
+      const isTooLarge = f.i32x4.ge_s(
+        f.v128.and(value.get(), f.v128.const("i32x4", 0x7fffffff)),
+        f.v128.const("i32x4", 0x477ff000),
+      );
+      tooLarge.set(f.v128.or(isTooLarge, tooLarge.get()));
       f.v128.store64_lane(to.get(), f.i16x8.narrow_i32x4_u(half.get(), half.get()), 0, { offset: 2 * i });
     }
     from.set(f.i32.add(from.get(), f.i32.const(4 * kv.headDim)));

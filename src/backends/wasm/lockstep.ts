@@ -40,6 +40,7 @@ export class Lockstep {
       f32: (address, n) => bank().f32(address, n),
       copy: (from, to, nBytes) => bank().copy(from, to, nBytes),
       tokensAddress: layout.tokensAddress,
+      faultAddress: layout.controlAddress + 4 * CONTROL.fault,
       scoresAddress: layout.scoresAddress(thread),
       slotOffset: (index) => layout.slotOffsets[index]!,
       ropeTableAddress: (op) => layout.ropeTables.get(rotaryKey(op.rotary))!.address,

@@ -23,7 +23,7 @@ export function emitRope(m: ModuleBuilder, name: string, shape: RopeShape): void
       () => {
         row.set(f.i32.add(out.get(), f.i32.mul(begin.get(), stride.get())));
         tab.set(f.i32.add(table.get(), f.i32.mul(begin.get(), f.i32.const(8 * nPairs))));
-        f.memory.copy(row.get(), f.i32.add(x.get(), f.i32.mul(begin.get(), stride.get())), f.i32.const(4 * headDim * nHeads));
+        f.memory.copy(row.get(), f.i32.add(x.get(), f.i32.mul(begin.get(), stride.get())), stride.get());
         head.set(row.get());
         headEnd.set(f.i32.add(row.get(), f.i32.const(4 * headDim * nHeads)));
         f.loop((again) => {

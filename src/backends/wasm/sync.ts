@@ -2,13 +2,14 @@
  * What threads wait on, in shared memory: a control block, and functions that spin first and then sleep. A spin is bounded, because two
  * spinning threads on one core would keep each other from working; a sleep is bounded, so that a dead thread becomes an error.
  *
- * Control block (i32): 0 step word · 1 barrier arrivals · 2 barrier generation · 3 nTokens · 4 nOutputs · 16… one chunk counter per op.
+ * Control block (i32): 0 step word · 1 barrier arrivals · 2 barrier generation · 3 nTokens · 4 nOutputs · 5 set where K or V was
+ * not finite · 16… one chunk counter per op.
  */
 import type { FuncBuilder, Local } from "../../wasm-asm/func-builder.ts";
 import type { ModuleBuilder } from "../../wasm-asm/module-builder.ts";
 import type { Val } from "../../wasm-asm/types.ts";
 
-export const CONTROL = { step: 0, arrivals: 1, generation: 2, nTokens: 3, nOutputs: 4, counters: 16 } as const;
+export const CONTROL = { step: 0, arrivals: 1, generation: 2, nTokens: 3, nOutputs: 4, fault: 5, counters: 16 } as const;
 
 /** What a new step word asks helpers to do. */
 export const COMMAND = { decode: 0, prefill: 1, stop: 2 } as const;

@@ -142,7 +142,8 @@ export class PlacedWeights {
   async load(program: Program, reader: WeightReader, bank: Bank, staging: Staging, options: LoadOptions): Promise<void> {
     this.#reader = reader;
     this.#bank = bank;
-    const weights = programWeights(program);
+    const offset = (weight: Weight) => reader.fileOffset?.(weight) ?? 0;
+    const weights = [...programWeights(program)].sort((a, b) => offset(a) - offset(b));
     // the same rows in two formats are read twice; an embedding whose rows stay in the file is not read at all
     const isRead = (weight: Weight) => this.#embeddings.get(weightKey(weight)) !== null || this.#panels.has(weightKey(weight));
     const total = weights.reduce((sum, weight) => sum + (isRead(weight) ? fileBytes(weight) : 0), 0);

@@ -76,7 +76,8 @@ function ffn(g: Graph, config: BitnetConfig, w: Weights, layer: number, x: Tenso
  */
 function ffnActivation(h: HyperParameters, config: ModelConfig): ActivationFn {
   if (h.architecture !== "bitnet") return "relu2";
-  const stated = h.string("hidden_activation") ?? h.string("hidden_act");
+  const key = h.has("hidden_activation") ? "hidden_activation" : "hidden_act";
+  const stated = h.string(key);
   if (stated !== undefined) {
     const known: ReadonlyMap<string, ActivationFn> = new Map([
       ["relu2", "relu2"],
@@ -86,7 +87,7 @@ function ffnActivation(h: HyperParameters, config: ModelConfig): ActivationFn {
       ["swish", "silu"],
     ]);
     const fn = known.get(stated);
-    h.require(fn !== undefined, "hidden_activation", stated, [...known.keys()].join(", "));
+    h.require(fn !== undefined, key, stated, [...known.keys()].join(", "));
     return fn!;
   }
   const is2b4t = config.nLayer === 30 && config.nEmbd === 2560 && config.nFf === 6912 && config.nVocab === 128_256;

@@ -69,8 +69,7 @@ export class EngineClient {
         onEvent: (event) => options.onEvent?.(event as Methods[M]["event"]),
       });
       this.#worker.ref();
-      this.#worker.post({ type: "request", id, method, params });
-      if (signal?.aborted) cancel();
+      this.#worker.post({ type: "request", id, method, params, isCancelled: signal?.aborted ?? false });
       signal?.addEventListener("abort", cancel, { once: true });
     });
   }

@@ -31,8 +31,6 @@ export async function generate(request: GenerateRequest, context: GenerateContex
   const begin = performance.now();
   let logits: Float32Array;
   try {
-    // a cancel that was sent right behind the request comes first
-    await context.yieldToEvents();
     logits = await session.prefill(ids.slice(cachedTokens), "last", context.yieldToEvents, signal);
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -53,7 +53,7 @@ class EngineHost {
   receive(message: CallerMessage): void {
     switch (message.type) {
       case "request":
-        void this.#answer(message.id, message.method, message.params);
+        void this.#answer(message.id, message.method, message.params, message.isCancelled);
         return;
       case "cancel":
         this.#running.get(message.id)?.abort();
@@ -72,8 +72,9 @@ class EngineHost {
     }
   }
 
-  async #answer(id: number, method: Method, params: unknown): Promise<void> {
+  async #answer(id: number, method: Method, params: unknown, isCancelled: boolean): Promise<void> {
     const controller = new AbortController();
+    if (isCancelled) controller.abort();
     this.#running.set(id, controller);
     try {
       const handler = this.#handlers[method] as Handler<Method>;

@@ -97,7 +97,13 @@ export type Method = keyof Methods;
 
 export type CallerMessage =
   | { readonly type: "role"; readonly role: WorkerRole }
-  | { readonly type: "request"; readonly id: number; readonly method: Method; readonly params: unknown }
+  | {
+      readonly type: "request";
+      readonly id: number;
+      readonly method: Method;
+      readonly params: unknown;
+      readonly isCancelled: boolean;
+    }
   | { readonly type: "cancel"; readonly id: number }
   | { readonly type: "bytes"; readonly read: number; readonly bytes: Uint8Array | null; readonly error: ErrorJson | null };
 

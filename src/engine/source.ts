@@ -6,6 +6,7 @@ import { blobSource } from "../bytes/blob.ts";
 import type { ByteSource } from "../bytes/byte-source.ts";
 import { openHttpSource } from "../bytes/http-range.ts";
 import { memorySource } from "../bytes/memory.ts";
+import { readAhead } from "../bytes/read-ahead.ts";
 import { ConfigError, NetworkError, UnsupportedError } from "../errors.ts";
 
 /** A model: path (Node), URL, `File`/`Blob`, bytes, or a source of your own. */
@@ -127,11 +128,11 @@ export async function openDescribed(
         throw new UnsupportedError("source-scheme", `load: '${descriptor.path}' is a path; this runtime has no files`);
       return openPath(descriptor.path);
     case "url":
-      return openHttpSource(descriptor.url, { headers: descriptor.headers, signal });
+      return readAhead(await openHttpSource(descriptor.url, { headers: descriptor.headers, signal }));
     case "blob":
       return blobSource(descriptor.blob);
     case "remote":
-      return { name: descriptor.name, size: descriptor.size, read: readRemote };
+      return readAhead({ name: descriptor.name, size: descriptor.size, read: readRemote });
     default:
       throw new Error(descriptor satisfies never);
   }

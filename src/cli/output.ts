@@ -22,7 +22,9 @@ export function processTerminal(): Terminal {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE") process.exit(0);
-      throw error;
+      // a full disk: stderr may still be heard
+      if (stream === process.stdout) process.stderr.write(`bitnet: the output cannot be written: ${error.message}\n`);
+      process.exit(1);
     });
   }
   return {

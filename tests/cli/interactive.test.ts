@@ -2,7 +2,7 @@
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main } from "../../src/cli/program.ts";
-import { call, editedStories, memoryTerminal, start, temporaryFolder, withKey } from "./support.ts";
+import { call, editedStories, MAIN, memoryTerminal, start, temporaryFolder, withKey } from "./support.ts";
 
 const folder = temporaryFolder();
 let chatModel: string;
@@ -61,6 +61,13 @@ test("a reader that goes away ends the program quietly", async () => {
   const { code, stderr } = await running.outcome;
   expect(code).toBe(0);
   expect(stderr.replace(/^warning: .*\n/gm, "")).toBe("");
+});
+
+test.skipIf(process.platform !== "linux")("output that cannot be written is one line and exit code 1", async () => {
+  const command = ["/bin/sh", "-c", '"$0" "$@" > /dev/full', process.execPath, MAIN];
+  const { code, stderr } = await start(["run", "-p", "Once", "-n", "2"], { stdin: "", command }).outcome;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^bitnet: the output cannot be written: ENOSPC[^\n]*\n$/);
 });
 
 describe("chat without a terminal", () => {

@@ -12,7 +12,8 @@ import { readGguf } from "../../src/gguf/reader.ts";
 import { type GgufWriteEntry, type GgufWriteTensor, writeGguf } from "../../src/gguf/writer.ts";
 
 export const STORIES = fileURLToPath(new URL("../../models/stories-4m-i2_s.gguf", import.meta.url));
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+/** The program, unbuilt. */
+export const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export interface Outcome {
   readonly code: number | null;

@@ -22,8 +22,8 @@ export const bitnet = defineFamily<BitnetConfig>({
   architectures: ["bitnet-b1.58", "bitnet-25", "bitnet"],
   // Llama 3's precomputed rotary factors: written by some converters, all ones for these models' plain rotary embedding
   ignorable: [/^rope_freqs\.weight$/],
-  // small and ternary models loop easily; a mild penalty and a cool temperature read best
-  defaultSampling: { temperature: 0.6, topK: 40, repeatPenalty: 1.1, repeatLastN: 64 },
+  // read side by side on the stories model: cooler repeats itself, a stronger penalty forgets who the story is about
+  defaultSampling: { temperature: 0.6, topK: 40, minP: 0.05, repeatPenalty: 1.05, repeatLastN: 64 },
 
   readConfig(h, weights) {
     const config = readConfig(h, weights.nRows("token_embd.weight"));

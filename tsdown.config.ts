@@ -1,6 +1,11 @@
 import { defineConfig } from "tsdown";
 
-const shared = { platform: "neutral", format: "esm", target: "es2022", deps: { neverBundle: [/^node:/, "@huggingface/jinja", "citty"] } } as const;
+const shared = {
+  platform: "neutral",
+  format: "esm",
+  target: "es2022",
+  deps: { neverBundle: [/^node:/, "@huggingface/jinja", "citty"] },
+} as const;
 
 // `dist/` is flat: the literal `new URL("./worker.js", import.meta.url)` must name a neighbour in every bundler
 export default defineConfig([
@@ -14,5 +19,11 @@ export default defineConfig([
     deps: { neverBundle: [/^node:/], alwaysBundle: ["@huggingface/jinja"] },
     outputOptions: { codeSplitting: false },
   },
-  { ...shared, entry: { "node-worker": "src/engine/node-worker.ts" }, dts: false, clean: false, outputOptions: { codeSplitting: false } },
+  {
+    ...shared,
+    entry: { "node-worker": "src/engine/node-worker.ts" },
+    dts: false,
+    clean: false,
+    outputOptions: { codeSplitting: false },
+  },
 ]);

@@ -24,6 +24,7 @@ const browser = (executablePath: string, name: string, isIsolated: boolean): Tes
   test: {
     name,
     include: ["tests/browser/*.test.ts"],
+    globalSetup: ["tests/browser/node-values.ts"],
     testTimeout: 60_000,
     browser: {
       enabled: true,

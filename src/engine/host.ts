@@ -123,6 +123,7 @@ class EngineHost {
       }),
     prefill: ({ session, ids, logits }, signal) =>
       this.#queued(session, (core) => core.prefill(ids, logits, this.#platform.yieldToEvents, signal)),
+    position: ({ session }) => this.#queued(session, async (core) => core.nPast),
     decode: ({ session, id }) => this.#queued(session, async (core) => core.decode(id).slice()),
     generate: async (request, signal, emit) => {
       if (request.session !== null) return this.#queued(request.session, (core) => this.#generate(request, core, signal, emit));

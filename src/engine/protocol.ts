@@ -88,6 +88,7 @@ export interface Methods {
   disposeSession: { params: { session: number }; result: null; event: never };
   truncate: { params: { session: number; nPast: number }; result: null; event: never };
   prefill: { params: { session: number; ids: ArrayLike<number>; logits: LogitsWanted }; result: Float32Array; event: never };
+  position: { params: { session: number }; result: number; event: never };
   decode: { params: { session: number; id: number }; result: Float32Array; event: never };
   generate: { params: GenerateRequest; result: GenerateSummary; event: PieceEvent };
   dispose: { params: Record<never, never>; result: null; event: never };

@@ -33,9 +33,16 @@ export class Session {
    */
   async prefill(ids: ArrayLike<number>, { logits = "last", signal }: PrefillOptions = {}): Promise<Float32Array> {
     signal?.throwIfAborted();
-    const rows = await this.#client.call("prefill", { session: await this.#id, ids: Array.from(ids), logits }, { signal });
-    this.#nPast += ids.length;
-    return rows;
+    const session = await this.#id;
+    try {
+      const rows = await this.#client.call("prefill", { session, ids: Array.from(ids), logits }, { signal });
+      this.#nPast += ids.length;
+      return rows;
+    } catch (error) {
+      // finished blocks stay in the cache; a worker that died has no position to tell
+      this.#nPast = await this.#client.call("position", { session }).catch(() => this.#nPast);
+      throw error;
+    }
   }
 
   /** Feeds one id; logits [nVocab]. */

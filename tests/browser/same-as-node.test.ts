@@ -1,8 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, inject, test } from "vitest";
 import { type LoadOptions, loadModel, type ModelSource } from "../../src/index.ts";
-import expected from "./expected.json";
-import { CASES, observe, PROMPT } from "./expected.ts";
+import { CASES, observe, PROMPT } from "./observed.ts";
 import { MODEL_URL, modelBytes } from "./stories.ts";
+
+const expected = inject("nodeValues");
 
 interface Way {
   readonly name: string;
@@ -12,6 +13,7 @@ interface Way {
 
 const ways: readonly Way[] = [
   { name: "a URL", source: () => MODEL_URL },
+  { name: "a URL, two threads where the page is isolated", source: () => MODEL_URL, options: { threads: 2 } },
   { name: "a URL object, plain SIMD", source: () => new URL(MODEL_URL), options: { simd: "plain" } },
   { name: "a path below the page", source: () => new URL(MODEL_URL).pathname },
   { name: "a server that ignores ranges", source: () => "/answers/whole.gguf" },
@@ -49,7 +51,7 @@ describe("from inside a worker of the page", () => {
     const answer = await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => resolve(data);
       worker.onerror = (event) => reject(new Error(event.message || "the worker did not start"));
-      worker.postMessage({ url: MODEL_URL, prompt: PROMPT, options: CASES["sampled"] });
+      worker.postMessage({ url: MODEL_URL, prompt: PROMPT, options: CASES.sampled });
     });
     worker.terminate();
     expect(answer).toEqual({ tokens: expected.tokens.sampled });

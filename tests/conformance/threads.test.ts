@@ -39,7 +39,12 @@ async function load(bytes: Uint8Array, options: ThreadOptions | undefined): Prom
   const source = memorySource(bytes);
   const file = await readGguf(source);
   const { program } = defineModel(file);
-  return wasmBackend().load(program, new FileWeightReader(source, file), { nPages: 4, maxTokens: 64, maxOutputs: 8, threads: options });
+  return wasmBackend().load(program, new FileWeightReader(source, file), {
+    nPages: 4,
+    maxTokens: 64,
+    maxOutputs: 8,
+    threads: options,
+  });
 }
 
 /** Logits of a prompt in uneven pieces, then of a few single tokens. */
@@ -58,7 +63,10 @@ function run(loaded: LoadedProgram): Float32Array {
 describe("threads", () => {
   test.each([
     ["I2_S", { seed: 3, weightFormat: "I2_S" }],
-    ["F16 weights, Q8_0 embedding, odd sizes", { seed: 4, weightFormat: "F16", embdFormat: "Q8_0", nHead: 3, nHeadKv: 1, nEmbd: 96, nFf: 128, nVocab: 291 }],
+    [
+      "F16 weights, Q8_0 embedding, odd sizes",
+      { seed: 4, weightFormat: "F16", embdFormat: "Q8_0", nHead: 3, nHeadKv: 1, nEmbd: 96, nFf: 128, nVocab: 291 },
+    ],
   ] as const)("1 to 8 threads are bit-equal: %s", { timeout: 120_000 }, async (_, shape) => {
     const bytes = makeBitnetModel(shape);
     const one = await load(bytes, undefined);

@@ -135,6 +135,30 @@ describe("generate", () => {
     await expect(attempt).rejects.toMatchObject({ name: "ConfigError", message: expect.stringContaining(name) });
   });
 
+  test("a cancelled prefill keeps its finished blocks, and the session goes on from there", async () => {
+    const ids = Array.from({ length: 500 }, (_, i) => (i * 37) % 2000);
+    const expected = await (async () => {
+      const fresh = model.session();
+      const logits = await fresh.prefill(ids);
+      await fresh.dispose();
+      return logits;
+    })();
+    for (const ms of [0, 1, 3, 6]) {
+      const session = model.session();
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), ms);
+      const error = await session.prefill(ids, { signal: controller.signal }).catch((reason: unknown) => reason);
+      if (error instanceof Float32Array) expect(error).toEqual(expected);
+      else {
+        expect(error).toMatchObject({ name: "AbortError" });
+        expect(session.nPast % 64).toBe(0);
+        expect(await session.prefill(ids.slice(session.nPast))).toEqual(expected);
+      }
+      expect(session.nPast).toBe(500);
+      await session.dispose();
+    }
+  });
+
   test("ids outside the vocabulary are refused, and nothing is left half-written", async () => {
     const session = model.session();
     await expect(session.prefill([1, 2048])).rejects.toMatchObject({ code: "token-id" });

@@ -80,7 +80,8 @@ describe.each(Object.entries(BACKENDS))("stories model on %s", (_, backend) => {
     };
     const close = (label: string, nCols: number, first8: number[], within: number) => {
       const got = lastRow(label, nCols).subarray(0, 8);
-      for (let i = 0; i < 8; i++) expect(Math.abs(got[i]! - first8[i]!), `${label}[${i}]: ${got[i]} for ${first8[i]}`).toBeLessThanOrEqual(within);
+      for (let i = 0; i < 8; i++)
+        expect(Math.abs(got[i]! - first8[i]!), `${label}[${i}]: ${got[i]} for ${first8[i]}`).toBeLessThanOrEqual(within);
     };
     const l2 = (label: string, nCols: number, expected: number) => {
       const norm = Math.hypot(...lastRow(label, nCols));

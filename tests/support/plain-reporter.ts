@@ -1,7 +1,6 @@
 /** Ends a test run with the plain line `N passed, N failed, N skipped`. */
 import type { Reporter, TestModule } from "vitest/node";
 
-// biome-ignore lint/style/noDefaultExport: Vitest loads reporters by their default export
 export default class PlainReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const count = { passed: 0, failed: 0, skipped: 0, pending: 0 };

@@ -1,8 +1,8 @@
 /** The built package in a page without any bundler: an import map, `dist/index.js`, and the worker that it finds beside itself. */
 import type { Browser } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import expected from "../expected.json" with { type: "json" };
-import { CASES, PROMPT } from "../expected.ts";
+import { nodeValues } from "../node-values.ts";
+import { CASES, PROMPT } from "../observed.ts";
 import { launch, serve, watch, whySkipped } from "./site.ts";
 
 const skipped = whySkipped("dist/index.js", "dist/worker.js");
@@ -38,7 +38,7 @@ describe.skipIf(skipped !== null)(`the built package in a page${skipped === null
       const problems = watch(page, site.origin);
       await page.goto(`${site.origin}/page.html`);
       const answer = await (await page.waitForFunction(() => (globalThis as { answer?: unknown }).answer)).jsonValue();
-      expect(answer).toEqual({ tokens: expected.tokens, isIsolated });
+      expect(answer).toEqual({ tokens: (await nodeValues()).tokens, isIsolated });
       expect(problems).toEqual([]);
     } finally {
       await page.close();

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { packedString, packStrings } from "../bytes/packed-strings.ts";
 import { GgufError } from "../errors.ts";
 import { type GgufEntry, GgufMetadata } from "../gguf/metadata.ts";
-import { byteAlphabet } from "../tokenizer/hand-made.ts";
+import { byteAlphabet } from "../tokenizer/hand-made.fixture.ts";
 import { TOKEN_TYPE } from "../tokenizer/spec.ts";
 import { createTokenizer } from "../tokenizer/tokenizer.ts";
 import { tokenizerSpec } from "./tokenizer-spec.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { packStrings } from "../bytes/packed-strings.ts";
-import { handMadeBpe, naiveBpe } from "./hand-made.ts";
+import { handMadeBpe, naiveBpe } from "./hand-made.fixture.ts";
 import { TOKEN_TYPE } from "./spec.ts";
 import { createTokenizer } from "./tokenizer.ts";
 

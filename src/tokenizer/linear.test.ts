@@ -1,7 +1,7 @@
 /** Megabytes of the worst text: every tokenizer stays linear. Bounds are ten times the second that a text may take. */
 import { describe, expect, it } from "vitest";
 import { packStrings } from "../bytes/packed-strings.ts";
-import { handMadeBpe, handMadeSpm, handMadeWordPiece } from "./hand-made.ts";
+import { handMadeBpe, handMadeSpm, handMadeWordPiece } from "./hand-made.fixture.ts";
 import { findPreTokenizer, preTokenizerNames, splitWords } from "./pretokenizers.ts";
 import { TOKEN_TYPE } from "./spec.ts";
 import { createTokenizer } from "./tokenizer.ts";

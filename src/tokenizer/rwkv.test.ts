@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { packStrings } from "../bytes/packed-strings.ts";
-import { handMadeBpe } from "./hand-made.ts";
+import { handMadeBpe } from "./hand-made.fixture.ts";
 import { TOKEN_TYPE } from "./spec.ts";
 import { createTokenizer } from "./tokenizer.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { packStrings } from "../bytes/packed-strings.ts";
-import { BPE_SPECIALS, handMadeBpe } from "./hand-made.ts";
+import { BPE_SPECIALS, handMadeBpe } from "./hand-made.fixture.ts";
 import { TOKEN_TYPE, type TokenizerSpec } from "./spec.ts";
 import { type Fragment, SpecialTokens } from "./special-tokens.ts";
 import { createTokenizer } from "./tokenizer.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { handMadeSpm } from "./hand-made.ts";
+import { handMadeSpm } from "./hand-made.fixture.ts";
 import { TOKEN_TYPE } from "./spec.ts";
 import { createTokenizer } from "./tokenizer.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { handMadeWordPiece } from "./hand-made.ts";
+import { handMadeWordPiece } from "./hand-made.fixture.ts";
 import { createTokenizer } from "./tokenizer.ts";
 
 const PIECES = ["▁un", "▁aff", "able", "▁hello", "▁fuhrer", "▁,", "▁日", "▁本", "▁a", "a", "▁$", "▁É", "ff", "▁x"];

@@ -10,7 +10,7 @@ export interface EngineOptions {
   readonly nParallel?: number | undefined;
   readonly backend?: "auto" | "wasm" | "reference" | undefined;
   readonly threads?: "auto" | number | undefined;
-  /** SIMD of the WASM kernels. Default: what a self-test allows. */
+  /** SIMD of the WASM kernels. Default: the fastest that computes right. */
   readonly simd?: "auto" | "plain" | undefined;
   /** Large float output matrices: `auto` serves a Q8_0 copy above 64 MiB, `f16` keeps the file's. */
   readonly head?: "auto" | "f16" | "q8_0" | undefined;

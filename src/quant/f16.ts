@@ -1,7 +1,7 @@
 /** F16: IEEE half, two bytes a weight, little-endian. Activations stay f32 (ggml rounds them to f16; inside its tolerance). */
 import { f16ToF32, f32ToF16 } from "../numerics/f16.ts";
 import type { QuantFormat } from "./format.ts";
-import { finiteHalf, interleave, loadF16x4, words16 } from "./panel.ts";
+import { finiteHalf, interleave, loadF16x4, PANEL_ROWS, words16 } from "./panel.ts";
 
 export const f16: QuantFormat = {
   name: "F16",
@@ -20,6 +20,7 @@ export const f16: QuantFormat = {
   },
   panel: {
     kind: "float",
+    rows: PANEL_ROWS,
     blockColumns: 1,
     blockBytes: 8,
     pack(matrix, out) {

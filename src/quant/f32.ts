@@ -1,6 +1,6 @@
 /** F32: four bytes a weight, little-endian. Activations stay f32. */
 import type { QuantFormat } from "./format.ts";
-import { interleave, words32 } from "./panel.ts";
+import { interleave, PANEL_ROWS, words32 } from "./panel.ts";
 
 export const f32: QuantFormat = {
   name: "F32",
@@ -19,6 +19,7 @@ export const f32: QuantFormat = {
   },
   panel: {
     kind: "float",
+    rows: PANEL_ROWS,
     blockColumns: 1,
     blockBytes: 16,
     pack: (matrix, out) => interleave(words32(matrix.data), matrix.nRows, matrix.nCols, words32(out), 0),

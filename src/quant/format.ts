@@ -5,7 +5,7 @@
  */
 import type { ActivationKind, RoundedRow } from "./activations.ts";
 import type { FormatName } from "./geometry.ts";
-import type { Panel } from "./panel.ts";
+import type { Panel, TernaryPanel } from "./panel.ts";
 
 /** The rows of one matrix in the format's canonical layout, with whatever the format keeps once per tensor. */
 export interface QuantMatrix {
@@ -31,6 +31,8 @@ export interface QuantFormat {
   quantize?(values: Float32Array, nRows: number, nCols: number): QuantMatrix;
   /** How the WASM backend holds and unpacks it. */
   readonly panel: Panel;
+  /** Another form of it, where products are looked up in tables and not multiplied; default: `panel`. */
+  readonly tablePanel?: TernaryPanel;
   /** Product of row `row` with a rounded activation row: integer where the format is integer, sums in f64 otherwise. */
   dot(matrix: QuantMatrix, row: number, x: RoundedRow): number;
 }

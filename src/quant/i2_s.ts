@@ -9,7 +9,7 @@
 import { GgufError, UnsupportedError } from "../errors.ts";
 import { roundHalfEven } from "../numerics/rounding.ts";
 import type { QuantFormat, QuantMatrix } from "./format.ts";
-import { interleave, PANEL_ROWS, type Plane, words32 } from "./panel.ts";
+import { interleave, interleaveBytes, PANEL_ROWS, type Plane, words32 } from "./panel.ts";
 
 export const I2S_LAYOUTS = ["x86", "neon", "rows4"] as const;
 export type I2sLayout = (typeof I2S_LAYOUTS)[number];
@@ -38,8 +38,12 @@ function plane(g: number): Plane {
   const shift = 6 - 2 * g;
   const exact: Plane["exact"] = (f, w) =>
     f.v128.and(shift === 0 ? w.get() : f.i16x8.shr_u(w.get(), f.i32.const(shift)), f.v128.const("i8x16", 3));
-  if (g === 0) return { column: 0, shift: 0, exact, raw: exact };
-  return { column: 32 * g, shift, exact, raw: (f, w) => f.v128.and(w.get(), f.v128.const("i8x16", 3 << shift)) };
+  const nibbleShift = shift & 2;
+  const nibble: Plane["nibble"] = (f, w) =>
+    f.v128.and(shift < 4 ? w.get() : f.i16x8.shr_u(w.get(), f.i32.const(4)), f.v128.const("i8x16", 3 << nibbleShift));
+  if (g === 0) return { column: 0, shift: 0, exact, raw: exact, nibbleShift, nibble };
+  const raw: Plane["raw"] = (f, w) => f.v128.and(w.get(), f.v128.const("i8x16", 3 << shift));
+  return { column: 32 * g, shift, exact, raw, nibbleShift, nibble };
 }
 
 /** Code 3 stands for no weight: a file that has it is damaged or of another layout's making. */
@@ -75,6 +79,7 @@ export const i2_s: QuantFormat = {
   },
   panel: {
     kind: "int",
+    rows: PANEL_ROWS,
     blockColumns: BLOCK,
     blockBytes: PANEL_ROWS * BLOCK_BYTES,
     // the bytes of a row already hold 4 columns of each plane per 32-bit word: four rows are only interleaved
@@ -85,11 +90,21 @@ export const i2_s: QuantFormat = {
     },
     codes: "unsigned",
     zeroPoint: 1,
-    maxProduct: 2 * 128,
     nVectors: BLOCK_BYTES / 4,
     vectorOffset: 0,
     planes: [plane(0), plane(1), plane(2), plane(3)],
     blockScale: null,
+  },
+  tablePanel: {
+    kind: "ternary",
+    rows: 32,
+    blockColumns: BLOCK,
+    blockBytes: 32 * BLOCK_BYTES,
+    pack(matrix, out) {
+      const words = words32(matrix.data);
+      assertTernary(words);
+      interleaveBytes(words, matrix.nRows, matrix.nCols / 16, words32(out), 32, ALL_ZERO);
+    },
   },
   dot(matrix, row, x) {
     if (x.kind !== "int8-row") throw new Error(`I2_S weights take int8 activations per row, not ${x.kind}`);

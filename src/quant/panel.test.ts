@@ -82,6 +82,23 @@ describe("panels", () => {
     });
   }
 
+  it.each([1, 31, 32, 33, 70])("I2_S for tables: every byte of %i rows is in its place, missing rows are zeros", (nRows) => {
+    const { matrix } = randomMatrix("I2_S", nRows, 256, nRows);
+    const panel = quantFormat("I2_S", "a test").tablePanel!;
+    const rowBytes = 256 / 4;
+    for (const offset of [0, 1]) {
+      const shifted = new Uint8Array(matrix.data.length + offset);
+      shifted.set(matrix.data, offset);
+      const out = new Uint8Array(32 * Math.ceil(nRows / 32) * rowBytes).fill(0xcc);
+      panel.pack({ ...matrix, data: shifted.subarray(offset) }, out);
+      out.forEach((byte, at) => {
+        const row = 32 * Math.floor(at / (32 * rowBytes)) + (at % 32);
+        const expected = row < nRows ? matrix.data[row * rowBytes + Math.floor((at % (32 * rowBytes)) / 32)]! : 0x55;
+        if (byte !== expected) expect.fail(`row ${row}, byte ${at} of the panels: ${byte}, not ${expected}`);
+      });
+    }
+  });
+
   it("a matrix in pieces of whole panels is the matrix", () => {
     const { matrix } = randomMatrix("Q8_0", 11, 64, 2);
     const whole = packed("Q8_0", matrix);
@@ -103,7 +120,10 @@ describe("bytes that hold no weight are refused", () => {
     for (const at of [0, 31, 32, 5 * 32 - 1]) {
       const data = matrix.data.slice();
       data[at] = data[at]! | (3 << shift);
-      expect(() => packed("I2_S", { ...matrix, data })).toThrow(expect.objectContaining({ code: "i2s-code", name: "GgufError" }));
+      const isRefused = expect.objectContaining({ code: "i2s-code", name: "GgufError" });
+      expect(() => packed("I2_S", { ...matrix, data })).toThrow(isRefused);
+      const { tablePanel } = quantFormat("I2_S", "a test");
+      expect(() => tablePanel!.pack({ ...matrix, data }, new Uint8Array(32 * 32))).toThrow(isRefused);
     }
     expect(() => packed("I2_S", matrix)).not.toThrow();
   });

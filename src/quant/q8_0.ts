@@ -5,10 +5,12 @@
  */
 import { f16ToF32, f32ToF16 } from "../numerics/f16.ts";
 import type { QuantFormat, QuantMatrix } from "./format.ts";
-import { finiteHalf, loadF16x4, PANEL_ROWS, words16 } from "./panel.ts";
+import { finiteHalf, loadF16x4, PANEL_ROWS, type Plane, words16 } from "./panel.ts";
 
 const BLOCK = 32;
 const BLOCK_BYTES = 34;
+
+const asIs: Plane["exact"] = (_, w) => w.get();
 
 export const q8_0: QuantFormat = {
   name: "Q8_0",
@@ -43,16 +45,16 @@ export const q8_0: QuantFormat = {
   },
   panel: {
     kind: "int",
+    rows: PANEL_ROWS,
     blockColumns: BLOCK,
     // four f16 scales, then 8 vectors
     blockBytes: 8 + PANEL_ROWS * BLOCK,
     pack,
     codes: "signed",
     zeroPoint: 0,
-    maxProduct: 128 * 127,
     nVectors: BLOCK / 4,
     vectorOffset: 8,
-    planes: [{ column: 0, shift: 0, raw: (_, w) => w.get(), exact: (_, w) => w.get() }],
+    planes: [{ column: 0, shift: 0, raw: asIs, exact: asIs, nibbleShift: 0, nibble: asIs }],
     blockScale: (f, w) => loadF16x4(f, w.get()),
   },
   dot(matrix, row, x) {

@@ -83,6 +83,16 @@ describe("activations", () => {
     expect([...tiny.q]).toEqual([13, -13, 0]);
   });
 
+  it("int8 per row is never −128, on which the 16-bit sums of kernels rely", () => {
+    fc.assert(
+      fc.property(fc.float32Array({ minLength: 1, maxLength: 40, noNaN: true, noDefaultInfinity: true }), (x) => {
+        const { q } = roundActivations("int8-row", x) as { q: Int8Array };
+        expect(Math.min(...q)).toBeGreaterThanOrEqual(-127);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it("int8 per 32 values: each block by its own maximum", () => {
     const x = new Float32Array(96).fill(0).fill(127, 0, 1).fill(2.5, 1, 3).fill(1e-30, 32, 64);
     const rounded = roundActivations("int8-block32", x);

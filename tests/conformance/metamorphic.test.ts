@@ -15,10 +15,10 @@ import { defineModel } from "../../src/model/model.ts";
 import { FileWeightReader } from "../../src/model/weight-reader.ts";
 import { atOnce, nmse, openOn } from "../support/golden.ts";
 import { bitnetGguf, makeBitnetModel, type SyntheticOptions } from "../support/synthetic.ts";
-import { firstDifference, labelAll, PLAIN, RELAXED } from "../support/synthetic-programs.ts";
+import { firstDifference, labelAll, PLAIN, RELAXED, WASM_VARIANTS } from "../support/synthetic-programs.ts";
 import { seededRandom } from "../support/synthetic-random.ts";
 
-const VARIANTS: Readonly<Record<string, Backend>> = { plain: PLAIN, relaxed: RELAXED };
+const VARIANTS: Readonly<Record<string, Backend>> = Object.fromEntries(WASM_VARIANTS);
 
 /** One layer of ternary matrices with a float one and a Q8_0 one among them: every rounding of activations in one model. */
 const MIXTURE: SyntheticOptions = {

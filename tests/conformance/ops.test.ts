@@ -1,6 +1,6 @@
 /**
- * Every op on the WASM backend, both variants, against the reference: odd sizes, one row, one token, block edges, tails, values that
- * hurt. Inputs are fresh in every run; a failure prints fast-check's seed and path. plain = relaxed is asked bit for bit, always.
+ * Every op on the WASM backend, all variants, against the reference: odd sizes, one row, one token, block edges, tails, values that
+ * hurt. Inputs are fresh in every run; a failure prints fast-check's seed and path. That variants give the same bits is asked always.
  */
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
@@ -16,11 +16,11 @@ import {
   concat,
   firstDifference,
   labelAll,
-  PLAIN,
   ProgramUnderTest,
   RELAXED,
   ROW_KINDS,
   runAll,
+  WASM_VARIANTS,
 } from "../support/synthetic-programs.ts";
 import { seededRandom } from "../support/synthetic-random.ts";
 
@@ -49,17 +49,21 @@ interface Check {
   readonly power?: Float64Array;
 }
 
-/** Runs both variants, fused and with every tensor kept, in one step and in chunks, and the reference. */
+/** Runs all variants in one step and token by token, one with every tensor kept, and the reference. */
 async function check(program: Program, weights: WeightReader, nTokens: number, { name, tolerance, power }: Check): Promise<void> {
   const reference = await runAll(referenceBackend, program, weights, nTokens);
   const relaxed = await runAll(RELAXED, program, weights, nTokens);
-  const plain = await runAll(PLAIN, program, weights, nTokens);
-  expect(firstDifference(plain, relaxed), `${name}: plain and relaxed differ`).toBe(-1);
+  for (const [variant, backend] of WASM_VARIANTS) {
+    if (backend !== RELAXED) {
+      const whole = await runAll(backend, program, weights, nTokens);
+      expect(firstDifference(whole, relaxed), `${name}: ${variant} and relaxed differ`).toBe(-1);
+    }
+    const single = await runAll(backend, program, weights, nTokens, { chunk: 1 });
+    expect(firstDifference(single, relaxed), `${name}: ${variant}, one by one and at once differ`).toBe(-1);
+  }
   const kept = labelAll(program);
   const unfused = await runAll(RELAXED, kept.program, weights, nTokens, { keep: kept.keep });
   expect(firstDifference(unfused, relaxed), `${name}: fused and unfused differ`).toBe(-1);
-  const single = await runAll(PLAIN, program, weights, nTokens, { chunk: 1 });
-  expect(firstDifference(single, relaxed), `${name}: one by one and at once differ`).toBe(-1);
   if (tolerance === 0) {
     expect(firstDifference(relaxed, reference), `${name}: not the reference's bits`).toBe(-1);
     return;
@@ -147,7 +151,7 @@ describe("rmsNorm", () => {
 });
 
 /** Row counts that end in every position of a panel and of a tile of panels. */
-const nRowsOf = fc.constantFrom(1, 2, 3, 4, 5, 8, 12, 16, 17, 36, 127);
+const nRowsOf = fc.constantFrom(1, 2, 3, 4, 5, 8, 12, 16, 17, 32, 36, 70, 127, 200);
 
 /** Expected square of every product, [nTokens, nRows]: Σ (w · x)². */
 function productPower(rows: readonly Float32Array[], values: Float32Array, nRows: number): Float64Array {
@@ -167,7 +171,7 @@ const sumTolerance = (tolerance: number, nResults: number) => tolerance * Math.m
 describe("matmul", () => {
   const cases: readonly [FormatName, number, fc.Arbitrary<number>][] = [
     // integer dots are exact, and so is their one product with the combined scale
-    ["I2_S", OP_TOLERANCE.exact, fc.constantFrom(128, 256, 384, 896)],
+    ["I2_S", OP_TOLERANCE.exact, fc.constantFrom(128, 256, 384, 896, 1024, 1152, 2176)],
     ["Q8_0", OP_TOLERANCE.f32, fc.constantFrom(32, 64, 96, 160, 512)],
     ["F16", OP_TOLERANCE.f32, anyColumns],
     ["F32", OP_TOLERANCE.f32, anyColumns],
@@ -238,14 +242,22 @@ describe("matmul", () => {
       ["I2_S", 8192],
       ["Q8_0", 4096],
     ] as const) {
-      for (const sign of [1, -1]) {
-        const p = new ProgramUnderTest();
-        const values = new Float32Array(5 * nCols).map((_, i) => (i < nCols ? 1 : i < 2 * nCols ? -1 : i % 2 ? 1 : -1));
-        const program = p.finish(
-          p.graph.matmul(p.input([new Float32Array(nCols).fill(sign)]), p.weights.add("w", format, values, 5)),
-        );
-        await check(program, p.weights, 1, { name: `${format} at its limits`, tolerance: OP_TOLERANCE.f32 });
-      }
+      // rows: codes all 2, all 0, alternating by column, by byte of a panel, by plane; the same again at the end of the panel
+      const weightAt = [
+        () => 1,
+        () => -1,
+        (i: number) => (i % 2 ? 1 : -1),
+        (i: number) => ((i >> 2) % 2 ? 1 : -1),
+        (i: number) => ((i >> 5) % 2 ? -1 : 1),
+      ];
+      const nRows = 35;
+      const values = new Float32Array(nRows * nCols).map((_, i) => weightAt[Math.floor(i / nCols) % 5]!(i % nCols));
+      // activations are rounded to 127 or −127: every sign, and the signs of each row of weights, which sums nothing but maxima
+      const rows = [1, -1].flatMap((sign) => weightAt.map((at) => Float32Array.from({ length: nCols }, (_, i) => sign * at(i))));
+      const p = new ProgramUnderTest();
+      const program = p.finish(p.graph.matmul(p.input(rows), p.weights.add("w", format, values, nRows)));
+      const tolerance = format === "I2_S" ? OP_TOLERANCE.exact : OP_TOLERANCE.f32;
+      await check(program, p.weights, rows.length, { name: `${format} at its limits`, tolerance });
     }
   });
 

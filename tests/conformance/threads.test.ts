@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import type { HelperHandle, LoadedProgram, ThreadOptions } from "../../src/backends/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import type { Variant } from "../../src/backends/wasm/variant.ts";
 import { memorySource } from "../../src/bytes/memory.ts";
 import { readGguf } from "../../src/gguf/reader.ts";
 import { defineModel } from "../../src/model/model.ts";
@@ -35,11 +36,11 @@ const threads = (wanted: ThreadOptions["wanted"], more: Partial<ThreadOptions> =
   ...more,
 });
 
-async function load(bytes: Uint8Array, options: ThreadOptions | undefined): Promise<LoadedProgram> {
+async function load(bytes: Uint8Array, options: ThreadOptions | undefined, variant?: Variant): Promise<LoadedProgram> {
   const source = memorySource(bytes);
   const file = await readGguf(source);
   const { program } = defineModel(file);
-  return wasmBackend().load(program, new FileWeightReader(source, file), {
+  return wasmBackend({ variant }).load(program, new FileWeightReader(source, file), {
     nPages: 4,
     maxTokens: 64,
     maxOutputs: 8,
@@ -71,10 +72,16 @@ describe("threads", () => {
     const bytes = makeBitnetModel(shape);
     const one = await load(bytes, undefined);
     const expected = run(one);
-    for (const n of [2, 3, 4, 8]) {
-      const many = await load(bytes, threads(n));
+    for (const [n, variant] of [
+      [2, "plain"],
+      [2, "relaxed"],
+      [3, "relaxed-swizzle"],
+      [4, "relaxed-i16"],
+      [8, "plain"],
+    ] as const) {
+      const many = await load(bytes, threads(n), variant);
       expect(many.threads).toBe(n);
-      expect(run(many), `${n} threads`).toEqual(expected);
+      expect(run(many), `${n} threads, ${variant}`).toEqual(expected);
       many.dispose();
     }
   });
@@ -107,18 +114,25 @@ describe("threads", () => {
     loaded.dispose();
   });
 
-  test("a helper that cannot start fails the load", { timeout: 60_000 }, async () => {
-    const broken = threads(2, {
+  test("a helper that cannot start fails the load that asked for it; auto goes on with the threads that there are", {
+    timeout: 60_000,
+  }, async () => {
+    const cannot = {
       spawn() {
         const worker = new Worker("throw new Error('no')", { eval: true });
         return {
-          post: (message) => worker.postMessage(message),
-          onmessage: (listener) => worker.on("message", listener),
-          onerror: (listener) => worker.on("error", listener),
+          post: (message: unknown) => worker.postMessage(message),
+          onmessage: (listener: (message: unknown) => void) => worker.on("message", listener),
+          onerror: (listener: (error: unknown) => void) => worker.on("error", listener),
           terminate: () => void worker.terminate(),
         };
       },
-    });
-    await expect(load(makeBitnetModel({ seed: 8 }), broken)).rejects.toMatchObject({ code: "worker-failed" });
+    };
+    const bytes = makeBitnetModel({ seed: 8 });
+    await expect(load(bytes, threads(2, cannot))).rejects.toMatchObject({ code: "worker-failed" });
+    const auto = await load(bytes, threads("auto", cannot));
+    expect(auto.threads).toBe(1);
+    expect(auto.threadsReason).toContain("did not start");
+    expect(run(auto)).toEqual(run(await load(bytes, undefined)));
   });
 });

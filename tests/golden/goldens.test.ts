@@ -8,11 +8,12 @@ import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { checkGolden, readGolden } from "../support/golden.ts";
 import { fixturePath, hasShared, sharedPath } from "../support/shared.ts";
+import { WASM_VARIANTS } from "../support/synthetic-programs.ts";
 
 const BACKENDS: Readonly<Record<string, Backend>> = {
   reference: referenceBackend,
-  "wasm relaxed or what the runtime has": wasmBackend(),
-  "wasm plain": wasmBackend({ variant: "plain" }),
+  "wasm, the fastest": wasmBackend(),
+  ...Object.fromEntries(WASM_VARIANTS.map(([variant, backend]) => [`wasm ${variant}`, backend])),
 };
 
 const FIXTURES = ["bitnet-b1.58-i2_s", "bitnet-b1.58-f16"];

@@ -15,6 +15,7 @@ import { logSumExp } from "../../src/sampling/log-softmax.ts";
 import { createTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { argmax, atOnce, openOn } from "../support/golden.ts";
 import { fixturePath, hasShared, sharedPath } from "../support/shared.ts";
+import { WASM_VARIANTS } from "../support/synthetic-programs.ts";
 
 interface Prompt {
   readonly prompt: string;
@@ -39,8 +40,8 @@ const bundled = fileURLToPath(new URL("../../models/stories-4m-i2_s.gguf", impor
 
 const BACKENDS: Readonly<Record<string, Backend>> = {
   reference: referenceBackend,
-  wasm: wasmBackend(),
-  "wasm plain": wasmBackend({ variant: "plain" }),
+  "wasm, the fastest": wasmBackend(),
+  ...Object.fromEntries(WASM_VARIANTS.map(([variant, backend]) => [`wasm ${variant}`, backend])),
 };
 
 describe.each(Object.entries(BACKENDS))("stories model on %s", (_, backend) => {

@@ -1,6 +1,7 @@
 /** Tiny Programs for op tests: weights that live in memory, inputs that come from the rows of an F32 embedding, one run on any backend. */
 import { type Backend, PAGE_TOKENS, type Step, type WeightReader } from "../../src/backends/backend.ts";
 import { wasmBackend } from "../../src/backends/wasm/backend.ts";
+import { VARIANTS, type Variant } from "../../src/backends/wasm/variant.ts";
 import { Graph } from "../../src/graph/graph.ts";
 import { opOutput } from "../../src/graph/ops.ts";
 import type { Program } from "../../src/graph/program.ts";
@@ -12,6 +13,11 @@ import { seededRandom } from "./synthetic-random.ts";
 
 export const PLAIN = wasmBackend({ variant: "plain" });
 export const RELAXED = wasmBackend({ variant: "relaxed" });
+/** Every variant; one that this runtime does not compute right is `plain` again. */
+export const WASM_VARIANTS: readonly (readonly [Variant, Backend])[] = VARIANTS.map((variant) => [
+  variant,
+  wasmBackend({ variant }),
+]);
 
 /** A WeightReader over matrices in memory; `weight()` adds one and returns its description. */
 export class MemoryWeights implements WeightReader {

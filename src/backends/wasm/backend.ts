@@ -8,6 +8,7 @@ import type { HeadChoice } from "../../graph/serve-head.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import { quantFormat } from "../../quant/registry.ts";
 import type { Backend, LoadedProgram, LoadOptions, Step, WeightReader } from "../backend.ts";
+import { chooseVariant } from "./choose-variant.ts";
 import type { StepView } from "./dispatch.ts";
 import type { Kernel, KernelSet } from "./kernels.ts";
 import { type Layout, type LayoutInput, layOut, MAX_SPANS, rowStride } from "./layout.ts";
@@ -16,11 +17,11 @@ import { Bank } from "./memory.ts";
 import { emitRequantizeQ8 } from "./requantize.ts";
 import { COMMAND, CONTROL } from "./sync.ts";
 import { chooseThreads, maxThreads, ThreadPool } from "./threads.ts";
-import { chooseVariant, type Variant } from "./variant.ts";
+import type { Variant } from "./variant.ts";
 import type { Staging } from "./weights.ts";
 
 export interface WasmOptions {
-  /** Default: what the self-test allows. */
+  /** Default: the fastest of those that compute right here. */
   readonly variant?: Variant | undefined;
   readonly head?: HeadChoice | undefined;
 }
@@ -35,13 +36,14 @@ export function wasmBackend(wasm: WasmOptions = {}): Backend {
     keep: options.keep ?? [],
     head: wasm.head ?? "auto",
     canReadSync,
+    variant: chooseVariant(wasm.variant).variant,
   });
   return {
     name: "wasm",
     plan: (program, options, canReadSync) => layOut(inputFor(program, options, canReadSync)).plan,
     async load(program, weights, options) {
       const layout = layOut(inputFor(program, options, weights.canReadSync));
-      const loaded = new WasmProgram(layout, wasm.variant);
+      const loaded = new WasmProgram(layout, chooseVariant(wasm.variant).reason);
       try {
         await loaded.loadWeights(weights, options);
         await loaded.startThreads(options);
@@ -56,7 +58,6 @@ export function wasmBackend(wasm: WasmOptions = {}): Backend {
 
 class WasmProgram implements LoadedProgram {
   readonly #layout: Layout;
-  readonly #variant: Variant;
   readonly #variantReason: string;
   readonly #module: WebAssembly.Module;
   /** What holds the memory; null once disposed of. */
@@ -66,13 +67,11 @@ class WasmProgram implements LoadedProgram {
   /** The latest step: where its tensors are and how many rows they have. */
   #latest = { isDecode: false, nTokens: 0, nOutputs: 0 };
 
-  constructor(layout: Layout, wanted: Variant | undefined) {
-    const { variant, reason } = chooseVariant(wanted);
+  constructor(layout: Layout, variantReason: string) {
     this.#layout = layout;
-    this.#variant = variant;
-    this.#variantReason = reason;
+    this.#variantReason = variantReason;
     const bank = Bank.allocate(layout.bank, layout.input.maxThreads > 1);
-    const lockstep = new Lockstep(layout, () => this.bank, variant, 0);
+    const lockstep = new Lockstep(layout, () => this.bank, 0);
     const staging = stagingArea(layout, lockstep.kernels);
     this.#module = lockstep.kernels.compile();
     lockstep.instantiate(bank, this.#module);
@@ -98,7 +97,7 @@ class WasmProgram implements LoadedProgram {
 
   get description(): string {
     const threads = this.threads === 1 ? "one thread" : `${this.threads} threads`;
-    return `wasm: ${this.#variant} SIMD (${this.#variantReason}), ${threads}`;
+    return `wasm: ${this.#layout.input.variant} SIMD (${this.#variantReason}), ${threads}`;
   }
 
   async loadWeights(reader: WeightReader, options: LoadOptions): Promise<void> {
@@ -117,7 +116,7 @@ class WasmProgram implements LoadedProgram {
     const pool = new ThreadPool(() => threads.spawn(), this.#parts.lockstep.control);
     this.#pool = pool;
     // a helper places no embedding tables of its own and reads no source: what it needs is in the bank and in the scalars
-    const start = { input, variant: this.#variant, memory: this.bank.memory, module: this.#module, scalars: weights.scalars };
+    const start = { input, memory: this.bank.memory, module: this.#module, scalars: weights.scalars };
     if (threads.wanted === "auto") {
       this.#threadsReason = await chooseThreads(pool, input.maxThreads, start, () => this.#timeStep());
     } else {
@@ -182,7 +181,7 @@ class WasmProgram implements LoadedProgram {
     const { program, weights } = this.#layout;
     for (const op of program.ops) {
       if (op.kind !== "embed") continue;
-      const stride = rowStride(op.out);
+      const stride = rowStride(op.out, this.#layout.input.variant, isDecode);
       const nPlaces = isDecode ? this.threads : 1;
       const places = Array.from({ length: nPlaces }, (_, thread) => this.#address(op.out, thread));
       for (let i = 0; i < step.tokens.length; i++) {
@@ -200,7 +199,7 @@ class WasmProgram implements LoadedProgram {
 
   /** [nRows, nCols] without the padding; a view where there is none. */
   #rows(tensor: Tensor, nRows: number): Float32Array {
-    const stride = rowStride(tensor) / 4;
+    const stride = rowStride(tensor, this.#layout.input.variant, this.#latest.isDecode) / 4;
     const flat = this.bank.f32(this.#address(tensor), nRows * stride);
     if (stride === tensor.nCols || nRows <= 1) return flat.subarray(0, nRows * tensor.nCols);
     const rows = new Float32Array(nRows * tensor.nCols);

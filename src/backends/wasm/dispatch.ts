@@ -5,14 +5,16 @@
 import type { Op } from "../../graph/ops.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import { PANEL_ROWS } from "../../quant/panel.ts";
-import { quantFormat } from "../../quant/registry.ts";
 import { emitAttention } from "./attention.ts";
 import { activation, add, emitBinary, gated, mul } from "./elementwise.ts";
 import type { Kernel, KernelSet } from "./kernels.ts";
 import { emitKvWrite } from "./kv-write.ts";
 import { emitMatmul } from "./matmul.ts";
+import { emitTernaryTables } from "./matmul-ternary.ts";
 import { emitQuantize, emitRmsNorm } from "./rms-norm.ts";
 import { emitRope } from "./rope.ts";
+import type { RowForm } from "./row-form.ts";
+import { panelFor } from "./variant.ts";
 import { emitExp } from "./vector-math.ts";
 import type { PlacedWeights } from "./weights.ts";
 
@@ -31,14 +33,16 @@ export interface Binding {
   /** Address of a tensor's first row, and bytes from row to row. */
   address(tensor: Tensor): number;
   stride(tensor: Tensor): number;
+  form(tensor: Tensor): RowForm;
   f32(address: number, n: number): Float32Array;
   copy(from: number, to: number, nBytes: number): void;
   /** Token entries {position, page table}. */
   readonly tokensAddress: number;
   /** Set to 1 by a kernel that met a number which must not be. */
   readonly faultAddress: number;
-  /** Scratch of the attention kernel. */
+  /** Scratch of the attention kernel, and of a matmul. */
   readonly scoresAddress: number;
+  readonly matmulAddress: number;
   slotOffset(kvIndex: number): number;
   ropeTableAddress(op: Extract<Op, { kind: "rope" }>): number;
 }
@@ -58,8 +62,9 @@ export function bindOp(op: Op, b: Binding): Dispatch {
       throw new Error("wasm: embeddings are looked up before a step, not dispatched");
     case "rmsNorm":
     case "rmsNormQuantize": {
-      const rounding = op.kind === "rmsNorm" ? "f32" : op.activation;
-      const kernel = b.kernels.kernel(`rms_norm.${rounding}.${op.eps}`, (m, name) => emitRmsNorm(m, name, op.eps, rounding));
+      const form = b.form(op.out);
+      const tables = tablesFor(form, b);
+      const kernel = b.kernels.kernel(`rms_norm.${form}.${op.eps}`, (m, name) => emitRmsNorm(m, name, op.eps, form, tables));
       const weight = b.weights.vectorAddress(op.weight);
       const nBytes = paddedBytes(op.x);
       const run: Dispatch["run"] = (begin, end) =>
@@ -67,14 +72,19 @@ export function bindOp(op: Op, b: Binding): Dispatch {
       return { kind: op.kind, grain: 1, nItems: nRows(op.x), run };
     }
     case "quantize": {
-      const kernel = b.kernels.kernel(`quantize.${op.activation}`, (m, name) => emitQuantize(m, name, op.activation));
+      const form = b.form(op.out);
+      const tables = tablesFor(form, b);
+      const kernel = b.kernels.kernel(`quantize.${form}`, (m, name) => emitQuantize(m, name, form, tables));
       const run: Dispatch["run"] = (begin, end) =>
         kernel.call(begin, end, b.address(op.x), b.stride(op.x), b.address(op.out), b.stride(op.out), paddedBytes(op.x));
       return { kind: op.kind, grain: 1, nItems: nRows(op.x), run };
     }
     case "matmul": {
-      const { panel } = quantFormat(op.weight.format, op.weight.name);
-      const kernel = b.kernels.kernel(`matmul.${op.weight.format}`, (m, name, variant) => emitMatmul(m, name, panel, variant));
+      const panel = panelFor(op.weight, b.kernels.variant);
+      const form = b.form(op.x);
+      const kernel = b.kernels.kernel(`matmul.${op.weight.format}.${form}`, (m, name, variant) =>
+        emitMatmul(m, name, panel, variant, form),
+      );
       const w = b.weights.panelAddress(op.weight);
       const nBlocks = op.weight.nCols / panel.blockColumns;
       const nPanels = Math.ceil(op.weight.nRows / PANEL_ROWS);
@@ -92,9 +102,15 @@ export function bindOp(op: Op, b: Binding): Dispatch {
           b.stride(op.out),
           nBlocks,
           scale,
+          b.matmulAddress,
         );
       };
-      return { kind: op.kind, grain: 4, nItems: (step) => (rows(step) === 0 ? 0 : nPanels), run };
+      return {
+        kind: op.kind,
+        grain: Math.max(8, (2 * panel.rows) / PANEL_ROWS),
+        nItems: (step) => (rows(step) === 0 ? 0 : nPanels),
+        run,
+      };
     }
     case "add":
     case "mul": {
@@ -138,7 +154,7 @@ export function bindOp(op: Op, b: Binding): Dispatch {
       const slot = b.slotOffset(op.kv.index);
       const run: Dispatch["run"] = (begin, end) =>
         kernel.call(begin, end, b.address(op.q), b.address(op.out), b.stride(op.out), b.tokensAddress, slot, b.scoresAddress);
-      return { kind: op.kind, grain: 1, nItems: (step) => step.nTokens * op.nHead, run };
+      return { kind: op.kind, grain: 1, nItems: (step) => step.nTokens * op.kv.nHeadKv, run };
     }
     case "selectOutputs": {
       const stride = b.stride(op.out);
@@ -151,6 +167,10 @@ export function bindOp(op: Op, b: Binding): Dispatch {
     default:
       throw new Error(op satisfies never);
   }
+}
+
+function tablesFor(form: RowForm, b: Binding) {
+  return form === "table-row" ? b.kernels.shared("ternary_tables", emitTernaryTables) : null;
 }
 
 /** Bytes of the values of an f32 row, rounded up to whole vectors. */

@@ -7,12 +7,10 @@ import { type LayoutInput, layOut } from "./layout.ts";
 import { Lockstep } from "./lockstep.ts";
 import { Bank } from "./memory.ts";
 import { COMMAND, CONTROL, readStepWord } from "./sync.ts";
-import type { Variant } from "./variant.ts";
 
 export interface HelperStart {
   readonly type: "start";
   readonly input: LayoutInput;
-  readonly variant: Variant;
   readonly thread: number;
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
@@ -26,7 +24,7 @@ export function runHelper(start: HelperStart, ready: () => void): void {
   const layout = layOut(start.input);
   const bank = new Bank(start.memory);
   layout.weights.setScalars(start.scalars);
-  const lockstep = new Lockstep(layout, () => bank, start.variant, start.thread);
+  const lockstep = new Lockstep(layout, () => bank, start.thread);
   lockstep.instantiate(bank, start.module);
   const control = lockstep.control;
   const outputs = bank.i32(layout.outputsAddress, start.input.maxOutputs);

@@ -13,15 +13,16 @@ import type { Program } from "../../graph/program.ts";
 import { planScratch, type ScratchPlan } from "../../graph/scratch-plan.ts";
 import { type HeadChoice, serveHead } from "../../graph/serve-head.ts";
 import type { Tensor } from "../../graph/tensor.ts";
-import { BLOCK32 } from "../../quant/activations.ts";
 import type { MemoryPlan } from "../backend.ts";
-import { SCORE_BYTES } from "./attention.ts";
+import { scoreBytes } from "./attention.ts";
 import { halfSlotBytes } from "./kv-write.ts";
-import { ROW_HEADER } from "./matmul.ts";
+import { gemmScratchBytes } from "./matmul-ternary.ts";
 import { BankLayout } from "./memory.ts";
 import { RopeTable, rotaryKey } from "./rope-table.ts";
+import { rowBytes, rowForm } from "./row-form.ts";
 import { decodeStages, orderByStage, prefillStages, type Stages, shareOf, stageOf } from "./schedule.ts";
 import { controlBytes } from "./sync.ts";
+import { panelFor, type Variant } from "./variant.ts";
 import { PlacedWeights } from "./weights.ts";
 
 /** Spans of one step: the sequences that may share a pass over the weights. */
@@ -40,6 +41,7 @@ export interface LayoutInput {
   readonly keep: readonly string[];
   readonly head: HeadChoice;
   readonly canReadSync: boolean;
+  readonly variant: Variant;
 }
 
 export interface Layout {
@@ -63,8 +65,9 @@ export interface Layout {
   decodeAddress(tensor: Tensor, thread: number): number;
   /** Address of a tensor in a step of many rows. */
   prefillAddress(tensor: Tensor): number;
-  /** Scratch of the attention kernel. */
+  /** Scratch of the attention kernel, and of a matmul. */
   scoresAddress(thread: number): number;
+  matmulAddress(thread: number): number;
 }
 
 /** @throws UnsupportedError `head-dim` for heads that are not whole vectors; GgufError where a format cannot hold a matrix. */
@@ -78,7 +81,10 @@ export function layOut(input: LayoutInput): Layout {
   const tokensAddress = bank.take(TOKEN_ENTRY_BYTES * maxTokens);
   const pageTablesAddress = bank.take(4 * input.nPages * MAX_SPANS);
   const outputsAddress = bank.take(4 * maxOutputs);
-  const scores = bank.take(SCORE_BYTES * maxThreads);
+  const scoresPerThread = Math.max(0, ...program.ops.map((op) => (op.kind === "attention" ? scoreBytes(op) : 0)));
+  const scores = bank.take(scoresPerThread * maxThreads);
+  const tileBytes = matmulScratchBytes(program, input.variant);
+  const tiles = bank.take(tileBytes * maxThreads);
   const ropeTables = new Map<string, { address: number; table: RopeTable }>();
   for (const op of program.ops) {
     if (op.kind !== "rope" || ropeTables.has(rotaryKey(op.rotary))) continue;
@@ -95,7 +101,7 @@ export function layOut(input: LayoutInput): Layout {
   const decodeAddress = bank.take(decodeBytes * maxThreads);
   const scratchBytes = bank.nBytes - begin;
 
-  const weights = new PlacedWeights(program, bank, input.canReadSync);
+  const weights = new PlacedWeights(program, bank, input);
   const slotOffsets: number[] = [];
   let pageBytes = 0;
   for (const kv of program.kvLayers) {
@@ -127,7 +133,8 @@ export function layOut(input: LayoutInput): Layout {
     slotOffsets,
     decodeAddress: (tensor, thread) => place(tensor, scratch.decode, decodeAddress + thread * decodeBytes),
     prefillAddress: (tensor) => place(tensor, scratch.prefill, prefillAddress),
-    scoresAddress: (thread) => scores + thread * SCORE_BYTES,
+    scoresAddress: (thread) => scores + thread * scoresPerThread,
+    matmulAddress: (thread) => tiles + thread * tileBytes,
   };
 }
 
@@ -150,31 +157,35 @@ function planArenas(program: Program, decode: Stages, prefill: Stages, input: La
     split: planScratch(program, {
       ...base,
       includes: isSplit,
-      tensorBytes: (t) => rows(t) * rowStride(t),
+      tensorBytes: (t) => rows(t) * rowStride(t, input.variant, false),
       timeOf: (i) => common[i]!,
     }),
     prefill: planScratch(program, {
       ...base,
       includes: (tensor) => !isSplit(tensor),
-      tensorBytes: (t) => rows(t) * rowStride(t),
+      tensorBytes: (t) => rows(t) * rowStride(t, input.variant, false),
       timeOf: (i) => prefillStage[i]!,
     }),
-    decode: planScratch(program, { ...base, includes: (tensor) => !isSplit(tensor), tensorBytes: rowStride }),
+    decode: planScratch(program, {
+      ...base,
+      includes: (tensor) => !isSplit(tensor),
+      tensorBytes: (t) => rowStride(t, input.variant, true),
+    }),
   };
 }
 
-/** Bytes from row to row: whole vectors, so that no kernel has a tail. */
-export function rowStride(tensor: Tensor): number {
-  switch (tensor.layout) {
-    case "f32":
-      return 16 * Math.ceil(tensor.nCols / 4);
-    case "int8-row":
-      return ROW_HEADER + 16 * Math.ceil(tensor.nCols / 16);
-    case "int8-block32":
-      return 16 * Math.ceil((tensor.nCols + (4 * tensor.nCols) / BLOCK32) / 16);
-    default:
-      throw new Error(tensor.layout satisfies never);
-  }
+/** Bytes from row to row in a step of one row, or of many. */
+export function rowStride(tensor: Tensor, variant: Variant, isDecode: boolean): number {
+  return rowBytes(rowForm(tensor.layout, variant, isDecode), tensor.nCols);
+}
+
+/** What one thread needs beside the tensors for the longest rows of a matrix. */
+function matmulScratchBytes(program: Program, variant: Variant): number {
+  const needs = program.ops.map((op) => {
+    const panel = op.kind === "matmul" ? panelFor(op.weight, variant) : null;
+    return op.kind === "matmul" && panel?.kind === "ternary" ? gemmScratchBytes(panel, op.weight.nCols) : 0;
+  });
+  return 64 * Math.ceil(Math.max(0, ...needs) / 64);
 }
 
 /** Heads must be whole vectors; no published model has others. */

@@ -7,9 +7,9 @@ import { type Kernel, KernelSet } from "./kernels.ts";
 import { type Layout, rowStride } from "./layout.ts";
 import type { Bank } from "./memory.ts";
 import { rotaryKey } from "./rope-table.ts";
+import { rowForm } from "./row-form.ts";
 import { type Stages, shareOf } from "./schedule.ts";
 import { CONTROL, emitBarrier, emitWaitStep, SPINS } from "./sync.ts";
-import type { Variant } from "./variant.ts";
 
 type Mode = "decode" | "prefill";
 
@@ -28,20 +28,23 @@ export class Lockstep {
   readonly #waitStep: Kernel;
   #control: Int32Array | null = null;
 
-  constructor(layout: Layout, bank: () => Bank, variant: Variant, thread: number) {
+  constructor(layout: Layout, bank: () => Bank, thread: number) {
     this.#layout = layout;
+    const { variant } = layout.input;
     const isShared = layout.input.maxThreads > 1;
     this.kernels = new KernelSet(variant, layout.bank.nWasmPages, isShared);
     const bind = (mode: Mode): Binding => ({
       kernels: this.kernels,
       weights: layout.weights,
       address: (tensor) => (mode === "decode" ? layout.decodeAddress(tensor, thread) : layout.prefillAddress(tensor)),
-      stride: rowStride,
+      stride: (tensor) => rowStride(tensor, variant, mode === "decode"),
+      form: (tensor) => rowForm(tensor.layout, variant, mode === "decode"),
       f32: (address, n) => bank().f32(address, n),
       copy: (from, to, nBytes) => bank().copy(from, to, nBytes),
       tokensAddress: layout.tokensAddress,
       faultAddress: layout.controlAddress + 4 * CONTROL.fault,
       scoresAddress: layout.scoresAddress(thread),
+      matmulAddress: layout.matmulAddress(thread),
       slotOffset: (index) => layout.slotOffsets[index]!,
       ropeTableAddress: (op) => layout.ropeTables.get(rotaryKey(op.rotary))!.address,
     });

@@ -2,19 +2,19 @@
  * y = W · x for every format: the micro-kernel generator. A tile is a few panels (4 rows each) × a few tokens, with all sums in
  * registers; a format gives the decoding of a vector, the variant gives the dot product. gemv is the tile with one token.
  *
- * Rows of x: `int8-row` = [f32 scale, i32 sum, 8 bytes] then q; `int8-block32` = q then f32 scales; `f32` = values.
+ * Ternary weights in plain SIMD have kernels of their own (matmul-ternary.ts).
+ *
  * The order of float operations per (row, token) does not depend on the tile, so prefill and decode give the same bits.
  */
-import type { FloatPanel, IntPanel, Panel } from "../../quant/panel.ts";
+import type { FloatPanel, IntPanel, Panel, TernaryPanel } from "../../quant/panel.ts";
 import { PANEL_ROWS } from "../../quant/panel.ts";
 import type { FuncBuilder, Local } from "../../wasm-asm/func-builder.ts";
 import type { ModuleBuilder } from "../../wasm-asm/module-builder.ts";
 import type { Func } from "../../wasm-asm/types.ts";
-import { createAccumulator, needsSplit } from "./dot.ts";
-import type { Variant } from "./variant.ts";
-
-/** Bytes in front of the values of an `int8-row` row. */
-export const ROW_HEADER = 16;
+import { createAccumulator, isWidened, loadSplat, planeSums, widenCodes } from "./dot.ts";
+import { emitTernaryGemm, emitTernaryGemv } from "./matmul-ternary.ts";
+import { ROW_HEADER, type RowForm } from "./row-form.ts";
+import { usesTables, type Variant } from "./variant.ts";
 
 interface Tile {
   readonly nPanels: number;
@@ -22,41 +22,63 @@ interface Tile {
 }
 
 /**
- * Tiles per kind, largest first; each list must contain every combination of its sizes down to 1. Measured on AVX-VNNI and AVX-512: eight 32-bit
- * accumulators fill the dot units' latency, and x86 has 16 vector registers for them, the codes and the activations.
+ * Tiles of decode (one token) and of prefill, by panels and tokens, largest first, down to 1. In prefill eight 32-bit accumulators fill the
+ * latency of the dot units, and x86 has 16 vector registers for them, the codes and the activations. In decode the memory decides: the
+ * panels of a tile lie far apart, one stream each, since a core fetches several streams ahead at once but only little of each. Measured on
+ * an AVX-512 Xeon, I2_S from DRAM, 10⁹ multiply-adds/s: 1 stream 11, 2 streams 16, 4 streams 34, 6 and 8 streams 37 (in cache 43 to 40).
  */
-function tilesFor(panel: Panel, variant: Variant): readonly Tile[] {
+function tilesFor(panel: Panel, variant: Variant): { readonly decode: readonly Tile[]; readonly prefill: readonly Tile[] } {
   const combine = (panels: readonly number[], tokens: readonly number[]) =>
     panels.flatMap((nPanels) => tokens.map((nTokens) => ({ nPanels, nTokens })));
-  if (panel.kind === "float") return combine([2, 1], [2, 1]);
-  if (variant === "plain") return combine([1], [2, 1]);
-  return panel.codes === "unsigned" ? combine([2, 1], [4, 1]) : combine([2, 1], [2, 1]);
+  if (panel.kind === "float") return { decode: combine([4, 1], [1]), prefill: combine([2, 1], [2, 1]) };
+  const decode = combine(panel.codes === "unsigned" ? [8, 2, 1] : [4, 1], [1]);
+  // widened codes take two accumulators per cell
+  if (isWidened(panel, variant)) return { decode, prefill: combine([2, 1], [3, 2, 1]) };
+  return { decode, prefill: panel.codes === "unsigned" ? combine([2, 1], [4, 1]) : combine([2, 1], [2, 1]) };
 }
 
-const TILE_PARAMS = ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"] as const;
+const TILE_PARAMS = ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"] as const;
 type TileFunc = Func<typeof TILE_PARAMS, []>;
 
 /**
- * Exports `name(beginPanel, endPanel, nTokens, x, xStride, w, y, yStride, nBlocks, scale)`: rows [4·begin, 4·end) of y for all tokens.
- * Whole vectors are stored: a row of y is padded to a multiple of 4, where zero weights leave zeros.
+ * Exports `name(begin, end, nTokens, x, xStride, w, y, yStride, nBlocks, scale, scratch)`: rows [4·begin, 4·end) of y for all tokens, where
+ * 4·begin is a panel's first row. Whole vectors are stored: a row of y is padded to a multiple of 4, where zero weights leave zeros.
  */
-export function emitMatmul(m: ModuleBuilder, name: string, panel: Panel, variant: Variant): void {
-  const tiles = tilesFor(panel, variant).map((tile) => ({
-    ...tile,
-    func: panel.kind === "int" ? emitIntTile(m, name, panel, variant, tile) : emitFloatTile(m, name, panel, tile),
-  }));
-  const panelCounts = [...new Set(tiles.map((tile) => tile.nPanels))];
+export function emitMatmul(m: ModuleBuilder, name: string, panel: Panel | TernaryPanel, variant: Variant, form: RowForm): void {
+  if (panel.kind !== "ternary") emitTiled(m, name, panel, variant);
+  else if (form === "table-row") emitTernaryGemv(m, name, panel, variant);
+  else emitTernaryGemm(m, name, panel);
+}
+
+/** As `emitMatmul`, without scratch. */
+function emitTiled(m: ModuleBuilder, name: string, panel: Panel, variant: Variant): void {
+  const { decode, prefill } = tilesFor(panel, variant);
+  const funcs = new Map<string, TileFunc>();
+  const tileFunc = (tile: Tile): TileFunc => {
+    const key = `${tile.nPanels}x${tile.nTokens}`;
+    const known = funcs.get(key);
+    if (known !== undefined) return known;
+    const func = panel.kind === "int" ? emitIntTile(m, name, panel, variant, tile) : emitFloatTile(m, name, panel, tile);
+    funcs.set(key, func);
+    return func;
+  };
+  for (const tile of [...decode, ...prefill]) tileFunc(tile);
   const params = ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "f32"] as const;
   m.func(name, { params, export: true }, (f, begin, end, nTokens, x, xStride, w, y, yStride, nBlocks, scale) => {
+    const i32 = () => f.local("i32");
+    const [left, xt, yt, groups, apart, yApart] = [i32(), i32(), i32(), i32(), i32(), i32()];
     const panelBytes = f.local("i32", f.i32.mul(nBlocks.get(), f.i32.const(panel.blockBytes)));
     const wp = f.local("i32", f.i32.add(w.get(), f.i32.mul(begin.get(), panelBytes.get())));
     const yp = f.local("i32", f.i32.add(y.get(), f.i32.mul(begin.get(), f.i32.const(4 * PANEL_ROWS))));
-    const left = f.local("i32");
-    const [xt, yt] = [f.local("i32"), f.local("i32")];
-    for (const nPanels of panelCounts) {
-      // while (end − begin ≥ nPanels) { all tokens of these panels }
+
+    /** All tokens of `nPanels` panels at once, `apart` bytes from one to the next; `groups` times. */
+    const run = (nPanels: number, tiles: readonly Tile[]) => {
+      groups.set(f.i32.div_u(f.i32.sub(end.get(), begin.get()), f.i32.const(nPanels)));
+      begin.set(f.i32.add(begin.get(), f.i32.mul(groups.get(), f.i32.const(nPanels))));
+      apart.set(f.i32.mul(groups.get(), panelBytes.get()));
+      yApart.set(f.i32.mul(groups.get(), f.i32.const(4 * PANEL_ROWS)));
       f.while(
-        () => f.i32.ge_s(f.i32.sub(end.get(), begin.get()), f.i32.const(nPanels)),
+        () => groups.get(),
         () => {
           left.set(nTokens.get());
           xt.set(x.get());
@@ -65,29 +87,31 @@ export function emitMatmul(m: ModuleBuilder, name: string, panel: Panel, variant
             f.while(
               () => f.i32.ge_s(left.get(), f.i32.const(tile.nTokens)),
               () => {
-                f.call(
-                  tile.func,
-                  wp.get(),
-                  panelBytes.get(),
-                  xt.get(),
-                  xStride.get(),
-                  nBlocks.get(),
-                  yt.get(),
-                  yStride.get(),
-                  scale.get(),
-                );
+                const places = [wp.get(), apart.get(), xt.get(), xStride.get(), nBlocks.get(), yt.get(), yStride.get()] as const;
+                f.call(tileFunc(tile), ...places, yApart.get(), scale.get());
                 xt.set(f.i32.add(xt.get(), f.i32.mul(xStride.get(), f.i32.const(tile.nTokens))));
                 yt.set(f.i32.add(yt.get(), f.i32.mul(yStride.get(), f.i32.const(tile.nTokens))));
                 left.set(f.i32.sub(left.get(), f.i32.const(tile.nTokens)));
               },
             );
           }
-          begin.set(f.i32.add(begin.get(), f.i32.const(nPanels)));
-          wp.set(f.i32.add(wp.get(), f.i32.mul(panelBytes.get(), f.i32.const(nPanels))));
-          yp.set(f.i32.add(yp.get(), f.i32.const(4 * PANEL_ROWS * nPanels)));
+          wp.set(f.i32.add(wp.get(), panelBytes.get()));
+          yp.set(f.i32.add(yp.get(), f.i32.const(4 * PANEL_ROWS)));
+          groups.set(f.i32.sub(groups.get(), f.i32.const(1)));
         },
       );
-    }
+      // behind the last panel of the group
+      wp.set(f.i32.add(wp.get(), f.i32.mul(apart.get(), f.i32.const(nPanels - 1))));
+      yp.set(f.i32.add(yp.get(), f.i32.mul(yApart.get(), f.i32.const(nPanels - 1))));
+    };
+    const runAll = (tiles: readonly Tile[]) => {
+      for (const nPanels of new Set(tiles.map((tile) => tile.nPanels))) run(nPanels, tiles);
+    };
+    f.if(
+      f.i32.eq(nTokens.get(), f.i32.const(1)),
+      () => runAll(decode),
+      () => runAll(prefill),
+    );
   });
 }
 
@@ -98,36 +122,35 @@ function strided(f: FuncBuilder, n: number, base: Local<"i32">, stride: Local<"i
   );
 }
 
-/** The f32x4 of panel `p` of a tile to the token's row of y. */
-function storeRows(f: FuncBuilder, yt: Local<"i32">, p: number, value: Local<"v128">): void {
-  f.v128.store(yt.get(), value.get(), { offset: 4 * PANEL_ROWS * p });
+/** The f32x4 of panel `p` of a tile to the token's row of y; panels are `apart` bytes from each other. */
+function storeRows(f: FuncBuilder, yt: Local<"i32">, apart: Local<"i32">, p: number, value: Local<"v128">): void {
+  f.v128.store(f.i32.add(yt.get(), f.i32.mul(apart.get(), f.i32.const(p))), value.get());
 }
 
 function emitIntTile(m: ModuleBuilder, name: string, panel: IntPanel, variant: Variant, tile: Tile): TileFunc {
   const { nPanels, nTokens } = tile;
   const perBlock = panel.blockScale;
+  if (perBlock === null && usesTables(variant)) throw new Error(`wasm: ${name} needs a panel for tables, its rows are wide`);
   const headerBytes = perBlock === null ? ROW_HEADER : 0;
-  // with one token there are registers for a sum per plane, and planes need not be shifted into place
-  const isSplitByPlane = perBlock === null && nTokens === 1 && variant === "relaxed";
-  const split = needsSplit(panel, variant);
+  const sums = planeSums(panel, variant, nTokens);
+  const isWide = isWidened(panel, variant);
 
   return m.func(
     `${name}.${nPanels}x${nTokens}`,
     { params: TILE_PARAMS },
-    (f, w, panelBytes, x, xStride, nBlocks, y, yStride, scale) => {
-      const wp = strided(f, nPanels, w, panelBytes);
+    (f, w, apart, x, xStride, nBlocks, y, yStride, yApart, scale) => {
+      const wp = strided(f, nPanels, w, apart);
       const xp = strided(f, nTokens, x, xStride, headerBytes);
       const yp = strided(f, nTokens, y, yStride);
       const scalesAt =
         perBlock === null
           ? []
           : xp.map((q) => f.local("i32", f.i32.add(q.get(), f.i32.mul(nBlocks.get(), f.i32.const(panel.blockColumns)))));
-      const nSums = isSplitByPlane ? panel.planes.length : 1;
-      const cells = wp.map(() => xp.map(() => Array.from({ length: nSums }, () => createAccumulator(f, panel, variant))));
+      const cells = wp.map(() => xp.map(() => sums.shifts.map(() => createAccumulator(f, panel, variant))));
       const totals = perBlock === null ? [] : wp.map(() => xp.map(() => f.local("v128")));
       const vectors = wp.map(() => f.local("v128"));
-      const codes = wp.map(() => f.local("v128"));
-      const splat = { x: f.local("v128"), positive: f.local("v128"), negative: f.local("v128") };
+      const codes = wp.map(() => ({ bytes: f.local("v128"), low: f.local("v128"), high: f.local("v128") }));
+      const splat = { x: f.local("v128"), positive: f.local("v128"), negative: f.local("v128"), wide: f.local("v128") };
       const blockScales = wp.map(() => f.local("v128"));
       const left = f.local("i32", nBlocks.get());
 
@@ -137,18 +160,17 @@ function emitIntTile(m: ModuleBuilder, name: string, panel: IntPanel, variant: V
           wp.forEach((ptr, p) => vectors[p]!.set(f.v128.load(ptr.get(), { offset: panel.vectorOffset + 16 * v, align: 1 })));
           panel.planes.forEach((plane, g) => {
             // codes[p] = plane g of vector v
-            vectors.forEach((vector, p) => codes[p]!.set(isSplitByPlane ? plane.raw(f, vector) : plane.exact(f, vector)));
+            vectors.forEach((vector, p) => {
+              codes[p]!.bytes.set(sums.codes(f, plane, vector));
+              if (isWide) widenCodes(f, codes[p]!, panel, wp[p]!, panel.vectorOffset + 16 * v);
+            });
             xp.forEach((ptr, t) => {
-              splat.x.set(f.v128.load32_splat(ptr.get(), { offset: plane.column + 4 * v }));
-              if (split) {
-                splat.positive.set(f.i8x16.max_s(splat.x.get(), f.v128.const("i8x16", 0)));
-                splat.negative.set(f.i8x16.max_s(f.i8x16.neg(splat.x.get()), f.v128.const("i8x16", 0)));
-              }
-              codes.forEach((code, p) => cells[p]![t]![isSplitByPlane ? g : 0]!.add(code, splat));
+              loadSplat(f, splat, panel, variant, ptr.get(), plane.column + 4 * v);
+              codes.forEach((code, p) => cells[p]![t]![sums.sumOf(plane, g)]!.add(code, splat));
             });
           });
         }
-        for (const cell of cells.flat(2)) cell.blockEnd();
+        for (const cell of cells.flat(2)) cell.blockEnd?.();
         if (perBlock !== null) {
           // total += f32(sum) · (dw · dx)
           wp.forEach((ptr, p) => blockScales[p]!.set(perBlock(f, ptr)));
@@ -164,6 +186,7 @@ function emitIntTile(m: ModuleBuilder, name: string, panel: IntPanel, variant: V
             scalesAt[t]!.set(f.i32.add(scalesAt[t]!.get(), f.i32.const(4)));
           });
         }
+        // 8-bit weights come at the pace of the memory by themselves
         for (const ptr of wp) ptr.set(f.i32.add(ptr.get(), f.i32.const(panel.blockBytes)));
         for (const ptr of xp) ptr.set(f.i32.add(ptr.get(), f.i32.const(panel.blockColumns)));
         left.set(f.i32.sub(left.get(), f.i32.const(1)));
@@ -174,15 +197,14 @@ function emitIntTile(m: ModuleBuilder, name: string, panel: IntPanel, variant: V
       xp.forEach((_, t) => {
         wp.forEach((__, p) => {
           if (perBlock !== null) {
-            storeRows(f, yp[t]!, p, f.local("v128", f.f32x4.mul(totals[p]![t]!.get(), f.f32x4.splat(scale.get()))));
+            storeRows(f, yp[t]!, yApart, p, f.local("v128", f.f32x4.mul(totals[p]![t]!.get(), f.f32x4.splat(scale.get()))));
             return;
           }
           // y = f32(Σ code · x − zeroPoint · Σ x) · (scale / xScale)
           const sum = f.local("v128");
-          panel.planes.slice(0, nSums).forEach((plane, g) => {
-            const value = cells[p]![t]![g]!.value();
-            const shifted = isSplitByPlane ? f.i32x4.shr_s(value, f.i32.const(plane.shift)) : value;
-            sum.set(f.i32x4.add(shifted, sum.get()));
+          sums.shifts.forEach((shift, i) => {
+            const value = cells[p]![t]![i]!.value();
+            sum.set(f.i32x4.add(shift === 0 ? value : f.i32x4.shr_s(value, f.i32.const(shift)), sum.get()));
           });
           sum.set(
             f.i32x4.sub(
@@ -192,7 +214,7 @@ function emitIntTile(m: ModuleBuilder, name: string, panel: IntPanel, variant: V
           );
           const factor = f.local("f32", f.f32.div(scale.get(), f.f32.load(xRows[t]!.get())));
           const value = f.local("v128", f.f32x4.mul(f.f32x4.convert_i32x4_s(sum.get()), f.f32x4.splat(factor.get())));
-          storeRows(f, yp[t]!, p, value);
+          storeRows(f, yp[t]!, yApart, p, value);
         });
       });
     },
@@ -207,8 +229,8 @@ function emitFloatTile(m: ModuleBuilder, name: string, panel: FloatPanel, tile: 
   return m.func(
     `${name}.${nPanels}x${nTokens}`,
     { params: TILE_PARAMS },
-    (f, w, panelBytes, x, xStride, nBlocks, y, yStride, scale) => {
-      const wp = strided(f, nPanels, w, panelBytes);
+    (f, w, apart, x, xStride, nBlocks, y, yStride, yApart, scale) => {
+      const wp = strided(f, nPanels, w, apart);
       const xp = strided(f, nTokens, x, xStride);
       const yp = strided(f, nTokens, y, yStride);
       const sums = wp.map(() => xp.map(() => Array.from({ length: FLOAT_SUMS }, () => f.local("v128"))));
@@ -241,7 +263,7 @@ function emitFloatTile(m: ModuleBuilder, name: string, panel: FloatPanel, tile: 
         wp.forEach((__, p) => {
           const [a, b, c, d] = sums[p]![t]! as [Local<"v128">, Local<"v128">, Local<"v128">, Local<"v128">];
           const sum = f.f32x4.add(f.f32x4.add(a.get(), c.get()), f.f32x4.add(b.get(), d.get()));
-          storeRows(f, yp[t]!, p, f.local("v128", f.f32x4.mul(sum, f.f32x4.splat(scale.get()))));
+          storeRows(f, yp[t]!, yApart, p, f.local("v128", f.f32x4.mul(sum, f.f32x4.splat(scale.get()))));
         });
       });
     },

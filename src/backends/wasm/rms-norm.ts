@@ -1,19 +1,20 @@
 /**
- * rmsNorm, quantize and their fusion, per row: out = x / sqrt(mean(x²) + eps) · weight, rounded to f32 or for a weight format.
+ * rmsNorm, quantize and their fusion, per row: out = x / sqrt(mean(x²) + eps) · weight, as f32 or rounded for a weight format.
  * The mean is summed in f64, as llama.cpp does; the fused form computes x · scale · weight twice instead of storing it, the same bits.
  */
-import { type ActivationKind, BLOCK32, MIN_ABSMAX } from "../../quant/activations.ts";
+import { BLOCK32, MIN_ABSMAX } from "../../quant/activations.ts";
 import type { FuncBuilder, Local } from "../../wasm-asm/func-builder.ts";
 import type { ModuleBuilder } from "../../wasm-asm/module-builder.ts";
 import type { Val } from "../../wasm-asm/types.ts";
-import { ROW_HEADER } from "./matmul.ts";
+import { type TablesFunc, TERNARY_BLOCK } from "./matmul-ternary.ts";
+import { ROW_HEADER, type RowForm } from "./row-form.ts";
 import { maxF32x4, sumI32x4 } from "./vector-math.ts";
 
 /** Gives the f32x4 at byte `offset` of the current row. */
 type LoadVector = (offset: Local<"i32">, extra?: number) => Val<"v128">;
 
 /** Exports `name(begin, end, x, xStride, weight, out, outStride, nBytes, nCols)` over rows; nBytes = 4 · nCols rounded up to 16. */
-export function emitRmsNorm(m: ModuleBuilder, name: string, eps: number, activation: ActivationKind): void {
+export function emitRmsNorm(m: ModuleBuilder, name: string, eps: number, form: RowForm, tables: TablesFunc | null): void {
   const params = ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"] as const;
   m.func(name, { params, export: true }, (f, begin, end, x, xStride, weight, out, outStride, nBytes, nCols) => {
     const [row, target, scale] = [f.local("i32"), f.local("i32"), f.local("v128")];
@@ -24,22 +25,21 @@ export function emitRmsNorm(m: ModuleBuilder, name: string, eps: number, activat
           f.f32x4.mul(f.v128.load(f.i32.add(row.get(), offset.get()), { offset: extra }), scale.get()),
           f.v128.load(f.i32.add(weight.get(), offset.get()), { offset: extra }),
         );
-      emitStore(f, activation, target, nBytes, normed);
+      emitStore(f, form, target, nBytes, normed, tables);
     });
   });
 }
 
 /** Exports `name(begin, end, x, xStride, out, outStride, nBytes)` over rows. */
-export function emitQuantize(m: ModuleBuilder, name: string, activation: ActivationKind): void {
+export function emitQuantize(m: ModuleBuilder, name: string, form: RowForm, tables: TablesFunc | null): void {
   m.func(
     name,
     { params: ["i32", "i32", "i32", "i32", "i32", "i32", "i32"], export: true },
     (f, begin, end, x, xStride, out, outStride, nBytes) => {
       const [row, target] = [f.local("i32"), f.local("i32")];
       forRows(f, { begin, end, x, xStride, out, outStride, row, target }, () => {
-        emitStore(f, activation, target, nBytes, (offset, extra = 0) =>
-          f.v128.load(f.i32.add(row.get(), offset.get()), { offset: extra }),
-        );
+        const load: LoadVector = (offset, extra = 0) => f.v128.load(f.i32.add(row.get(), offset.get()), { offset: extra });
+        emitStore(f, form, target, nBytes, load, tables);
       });
     },
   );
@@ -111,12 +111,13 @@ function emitScale(
 
 function emitStore(
   f: FuncBuilder,
-  activation: ActivationKind,
+  form: RowForm,
   target: Local<"i32">,
   nBytes: Local<"i32">,
   load: LoadVector,
+  tables: TablesFunc | null,
 ): void {
-  switch (activation) {
+  switch (form) {
     case "f32":
       forOffsets(f, nBytes, 16, (offset) => {
         const at = f.local("i32", f.i32.add(target.get(), offset.get()));
@@ -125,13 +126,20 @@ function emitStore(
       });
       return;
     case "int8-row":
-      emitInt8Row(f, target, nBytes, load);
+      emitInt8Row(f, target, nBytes, load, false);
+      return;
+    case "wide-row":
+      emitInt8Row(f, target, nBytes, load, true);
+      return;
+    case "table-row":
+      emitInt8Row(f, target, nBytes, load, true);
+      f.call(tables!, target.get(), f.i32.shr_u(nBytes.get(), f.i32.const(Math.log2(4 * TERNARY_BLOCK))));
       return;
     case "int8-block32":
       emitInt8Block32(f, target, nBytes, load);
       return;
     default:
-      throw new Error(activation satisfies never);
+      throw new Error(form satisfies never);
   }
 }
 
@@ -164,8 +172,11 @@ function roundSixteen(
   );
 }
 
-/** [f32 scale, i32 sum, 8 bytes] q[nCols]: scale = 127 / max(absmax, 1e-5), q = nearest(x · scale). nCols is a multiple of 16. */
-function emitInt8Row(f: FuncBuilder, target: Local<"i32">, nBytes: Local<"i32">, load: LoadVector): void {
+/**
+ * [f32 scale, i32 sum, 8 bytes] q[nCols]: scale = 127 / max(absmax, 1e-5), q = nearest(x · scale), as i8 or as i16. |x · scale| is at most
+ * 127 but for its rounding, so q is never −128. nCols is a multiple of 16.
+ */
+function emitInt8Row(f: FuncBuilder, target: Local<"i32">, nBytes: Local<"i32">, load: LoadVector, isWide: boolean): void {
   const max = f.local("v128", f.v128.const("i32x4", 0));
   forOffsets(f, nBytes, 16, (offset) => trackMax(f, max, load(offset)));
   const scalar = f.local("f32", f.f32.div(f.f32.const(127), f.f32.max(maxF32x4(f, max), f.f32.const(MIN_ABSMAX))));
@@ -173,7 +184,13 @@ function emitInt8Row(f: FuncBuilder, target: Local<"i32">, nBytes: Local<"i32">,
   const sum = f.local("v128", f.v128.const("i32x4", 0));
   forOffsets(f, nBytes, 64, (offset) => {
     const q = f.local("v128", roundSixteen(f, load, offset, 0, scale, sum));
-    f.v128.store(f.i32.add(target.get(), f.i32.shr_u(offset.get(), f.i32.const(2))), q.get(), { offset: ROW_HEADER });
+    const at = f.local("i32", f.i32.add(target.get(), f.i32.shr_u(offset.get(), f.i32.const(isWide ? 1 : 2))));
+    if (isWide) {
+      f.v128.store(at.get(), f.i16x8.extend_low_i8x16_s(q.get()), { offset: ROW_HEADER });
+      f.v128.store(at.get(), f.i16x8.extend_high_i8x16_s(q.get()), { offset: ROW_HEADER + 16 });
+    } else {
+      f.v128.store(at.get(), q.get(), { offset: ROW_HEADER });
+    }
   });
   f.f32.store(target.get(), scalar.get());
   f.i32.store(target.get(), sumI32x4(f, sum), { offset: 4 });

@@ -63,10 +63,7 @@ export class ThreadPool {
 
   /** A thread did not come to a barrier: nothing that is shared can be trusted any more. */
   fail(cause: unknown): BackendError {
-    this.#death ??= new BackendError("worker-failed", "wasm: a helper thread died or stopped answering", {
-      hint: "Load the model again, or with fewer threads.",
-      cause,
-    });
+    this.#death ??= threadFailed(cause);
     return this.#death;
   }
 
@@ -86,20 +83,31 @@ export class ThreadPool {
     this.#helpers.push(helper);
     const thread = this.#helpers.length;
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(this.fail(new Error(`not ready after ${READY_MS} ms`))), READY_MS);
+      let isReady = false;
+      const fail = (cause: unknown) => {
+        clearTimeout(late);
+        // one that was never counted on takes nothing along; one that was ended on purpose is no longer listed
+        if (!isReady) reject(threadFailed(cause));
+        else if (this.#helpers.includes(helper)) this.fail(cause);
+      };
+      const late = setTimeout(() => fail(new Error(`not ready after ${READY_MS} ms`)), READY_MS);
       helper.onmessage(() => {
         clearTimeout(late);
+        isReady = true;
         resolve();
       });
-      helper.onerror((cause) => {
-        clearTimeout(late);
-        // a helper that was ended on purpose is no longer listed
-        if (this.#helpers.includes(helper)) reject(this.fail(cause));
-      });
+      helper.onerror(fail);
       const message: HelperStart = { type: "start", ...start, thread, step: Atomics.load(this.#control, CONTROL.step) };
       helper.post(message);
     });
   }
+}
+
+function threadFailed(cause: unknown): BackendError {
+  return new BackendError("worker-failed", "wasm: a helper thread died or stopped answering", {
+    hint: "Load the model again, or with fewer threads.",
+    cause,
+  });
 }
 
 /** What the pool needs to time a decode step with the threads that are active. */
@@ -122,7 +130,13 @@ export async function chooseThreads(
   const tried = [`1: ${best.ms.toFixed(1)} ms`];
   while (best.n < most && spent < SEARCH_MS) {
     const n = Math.min(most, 2 * best.n);
-    await pool.use(n, start);
+    try {
+      await pool.use(n, start);
+    } catch {
+      // as many as there are will do: the reason says so
+      tried.push(`${n}: a helper did not start`);
+      break;
+    }
     const searched = performance.now();
     timeStep();
     const ms = Math.min(timeStep(), timeStep());

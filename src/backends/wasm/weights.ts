@@ -13,6 +13,7 @@ import { quantFormat } from "../../quant/registry.ts";
 import type { LoadOptions, WeightReader } from "../backend.ts";
 import type { Kernel } from "./kernels.ts";
 import type { Bank, BankLayout } from "./memory.ts";
+import { panelFor, type Variant } from "./variant.ts";
 
 /** Weights are read in pieces of at most this many bytes. */
 const PIECE_BYTES = 16 * 2 ** 20;
@@ -23,6 +24,11 @@ export interface Staging {
   readonly nBytes: number;
   /** `(source, nRows, nBlocks, out) → 1 where a value is not finite`, for a weight with a file format of its own. */
   requantize(weight: Weight): Kernel;
+}
+
+interface WeightOptions {
+  readonly canReadSync: boolean;
+  readonly variant: Variant;
 }
 
 interface Place {
@@ -42,11 +48,14 @@ export class PlacedWeights {
   #reader: WeightReader | null = null;
   #bank: Bank | null = null;
 
-  constructor(program: Program, layout: BankLayout, canReadSync: boolean) {
+  readonly #variant: Variant;
+
+  constructor(program: Program, layout: BankLayout, { canReadSync, variant }: WeightOptions) {
+    this.#variant = variant;
     for (const op of program.ops) {
       switch (op.kind) {
         case "matmul":
-          this.#place(this.#panels, op.weight, panelBytes(op.weight), layout);
+          this.#place(this.#panels, op.weight, panelBytes(op.weight, variant), layout);
           if (op.scale !== null) this.#scaleWeights.set(weightKey(op.scale), op.scale);
           break;
         case "rmsNorm":
@@ -150,8 +159,10 @@ export class PlacedWeights {
     let loaded = 0;
     for (const weight of weights) {
       if (!isRead(weight)) continue;
+      const panelRows = this.#panels.has(weightKey(weight)) ? panelFor(weight, this.#variant).rows : PANEL_ROWS;
       for (const [begin, end] of pieces(
         weight,
+        panelRows,
         weight.fileFormat === undefined ? PIECE_BYTES : Math.min(PIECE_BYTES, staging.nBytes),
       )) {
         const matrix = await reader.rows(weight, begin, end, options.signal);
@@ -167,14 +178,15 @@ export class PlacedWeights {
     this.#scalars.set(key, matrix.scale);
     const panels = this.#panels.get(key);
     if (panels !== undefined) {
-      const bytesPerRow = panels.nBytes / (PANEL_ROWS * Math.ceil(weight.nRows / PANEL_ROWS));
+      const panel = panelFor(weight, this.#variant);
+      const bytesPerRow = panels.nBytes / paddedRows(weight.nRows, panel.rows);
       const target = panels.address + firstRow * bytesPerRow;
       if (weight.fileFormat === undefined) {
-        const nBytes = PANEL_ROWS * Math.ceil(matrix.nRows / PANEL_ROWS) * bytesPerRow;
-        quantFormat(weight.format, weight.name).panel.pack(matrix, bank.bytes(target, nBytes));
+        const nBytes = paddedRows(matrix.nRows, panel.rows) * bytesPerRow;
+        panel.pack(matrix, bank.bytes(target, nBytes));
       } else {
         bank.bytes(staging.address, matrix.data.length).set(matrix.data);
-        const nBlocks = matrix.nCols / quantFormat(weight.format, weight.name).panel.blockColumns;
+        const nBlocks = matrix.nCols / panel.blockColumns;
         if (staging.requantize(weight).call(staging.address, matrix.nRows, nBlocks, target) === 1) throw notFinite(weight);
       }
     }
@@ -200,10 +212,10 @@ export class PlacedWeights {
   }
 }
 
-/** Row ranges of at most `maxBytes`, each a multiple of four rows but for the last. */
-function* pieces(weight: Weight, maxBytes: number): Generator<readonly [number, number]> {
+/** Row ranges of at most `maxBytes`, or of one panel, each a multiple of `panelRows` but for the last. */
+function* pieces(weight: Weight, panelRows: number, maxBytes: number): Generator<readonly [number, number]> {
   const rowBytes = fileBytes(weight) / weight.nRows;
-  const nRows = Math.max(PANEL_ROWS, Math.floor(maxBytes / rowBytes / PANEL_ROWS) * PANEL_ROWS);
+  const nRows = Math.max(panelRows, Math.floor(maxBytes / rowBytes / panelRows) * panelRows);
   for (let begin = 0; begin < weight.nRows; begin += nRows) yield [begin, Math.min(weight.nRows, begin + nRows)];
 }
 
@@ -211,10 +223,15 @@ function fileBytes(weight: Weight): number {
   return weight.nRows * quantFormat(weight.fileFormat ?? weight.format, `tensor '${weight.name}'`).rowBytes(weight.nCols);
 }
 
-function panelBytes(weight: Weight): number {
-  const { panel, blockElements } = quantFormat(weight.format, `tensor '${weight.name}'`);
+function paddedRows(nRows: number, panelRows: number): number {
+  return panelRows * Math.ceil(nRows / panelRows);
+}
+
+function panelBytes(weight: Weight, variant: Variant): number {
+  const { blockElements } = quantFormat(weight.format, `tensor '${weight.name}'`);
+  const panel = panelFor(weight, variant);
   if (weight.nCols % blockElements !== 0) throw new Error(`weights: rows of ${weight.nCols} in ${weight.format}`);
-  return Math.ceil(weight.nRows / PANEL_ROWS) * (weight.nCols / panel.blockColumns) * panel.blockBytes;
+  return Math.ceil(weight.nRows / panel.rows) * (weight.nCols / panel.blockColumns) * panel.blockBytes;
 }
 
 function dequantize(weight: Weight, matrix: QuantMatrix, out: Float32Array): void {

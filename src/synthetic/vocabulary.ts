@@ -1,6 +1,6 @@
 /** A plausible byte-level BPE vocabulary of any size: 256 bytes, a few merges, filler words, special tokens where Llama 3 has them. */
-import { packStrings } from "../../src/bytes/packed-strings.ts";
-import type { GgufWriteEntry } from "../../src/gguf/writer.ts";
+import { packStrings } from "../bytes/packed-strings.ts";
+import type { GgufWriteEntry } from "../gguf/writer.ts";
 
 const NORMAL = 1;
 const CONTROL = 3;

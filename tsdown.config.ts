@@ -26,4 +26,14 @@ export default defineConfig([
     clean: false,
     outputOptions: { codeSplitting: false },
   },
+  { ...shared, entry: { isolate: "src/isolate/isolate.ts" }, dts: true, clean: false },
+  // a service worker is a classic script
+  {
+    ...shared,
+    format: "iife",
+    entry: { "isolate-worker": "src/isolate/isolate-worker.ts" },
+    dts: false,
+    clean: false,
+    outputOptions: { entryFileNames: "[name].js" },
+  },
 ]);

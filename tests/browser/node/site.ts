@@ -1,6 +1,6 @@
 /** A static server on 127.0.0.1 and a Chromium that looks at it: what the built page and the built package are tried with. */
 import { existsSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,16 +26,33 @@ export function whySkipped(...files: readonly string[]): string | null {
 
 export interface Site {
   readonly origin: string;
+  /** What was asked for so far, in order: paths. */
+  readonly requests: readonly string[];
   close(): Promise<void>;
 }
 
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export interface SiteOptions {
+  /** Whether every answer has the isolating headers. */
+  readonly isIsolated: boolean;
+  /** Texts by path. */
+  readonly pages?: Readonly<Record<string, string>>;
+  /** What answers a path instead. */
+  readonly handlers?: Readonly<Record<string, Handler>>;
+}
+
 /** Serves `folder` of the repository, and `pages` by path; with ranges, and with the isolating headers where asked for. */
-export async function serve(
-  folder: string,
-  { isIsolated, pages = {} }: { readonly isIsolated: boolean; readonly pages?: Readonly<Record<string, string>> },
-): Promise<Site> {
+export async function serve(folder: string, { isIsolated, pages = {}, handlers = {} }: SiteOptions): Promise<Site> {
+  const requests: string[] = [];
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://site").pathname.replace(/\/$/, "/index.html");
+    requests.push(path);
+    const handler = handlers[path];
+    if (handler !== undefined) {
+      handler(request, response);
+      return;
+    }
     const page = pages[path];
     const file = `${repository}${folder}${decodeURIComponent(path)}`;
     if (page === undefined && (path.includes("..") || !existsSync(file))) {
@@ -59,6 +76,7 @@ export async function serve(
   const { port } = server.address() as AddressInfo;
   return {
     origin: `http://127.0.0.1:${port}`,
+    requests,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from "node:util";
 import { LmError } from "../errors.ts";
 import { didYouMean, programHelp, UsageError } from "./args.ts";
 import { type Command, PROGRAM } from "./command.ts";
+import { bench } from "./commands/bench.ts";
 import { chat } from "./commands/chat.ts";
 import { doctor } from "./commands/doctor.ts";
 import { evaluate } from "./commands/eval.ts";
@@ -15,7 +16,7 @@ import { errorLine } from "./error-line.ts";
 import { packageVersion } from "./model-source.ts";
 import { INTERRUPTED, type Terminal } from "./output.ts";
 
-const COMMANDS: readonly Command[] = [run, chat, inspect, tokenize, evaluate, perplexity, doctor];
+const COMMANDS: readonly Command[] = [run, chat, inspect, tokenize, evaluate, perplexity, bench, doctor];
 const DESCRIPTION = "Runs language models in GGUF files, BitNet first; without a model, the story model of this package.";
 
 /** Does what `argv` says; gives the exit code: 0, 1 a run-time error, 2 wrong usage, 130 interrupted. */

@@ -30,7 +30,10 @@ export const LOAD_FLAGS = {
   nCtx: { ...CONTEXT_RULE, parse: (value: string) => wholeNumber(value, 0) },
   threads: autoOrCount({ long: "threads", short: "t", hint: "N|auto", description: "Threads; default auto" }),
   backend: choice({ long: "backend", description: "What computes; default auto" }, ["auto", "wasm", "reference"]),
-  simd: choice({ long: "simd", description: "SIMD of the kernels; default auto: the fastest that computes right" }, ["auto", "plain"]),
+  simd: choice({ long: "simd", description: "SIMD of the kernels; default auto: the fastest that computes right" }, [
+    "auto",
+    "plain",
+  ]),
   head: choice({ long: "head", description: "Large output matrices; auto: Q8_0 above 64 MiB" }, ["auto", "f16", "q8_0"]),
   i2sLayout: choice({ long: "i2s-layout", description: "Layout of I2_S weights; default x86 (doctor finds it)" }, I2S_LAYOUTS),
   pre: text({ long: "pre", hint: "NAME", description: "Overrides the file's tokenizer.ggml.pre" }),

@@ -13,7 +13,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -174,14 +174,18 @@ function commit(): string {
   return `${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain", "--", ...SOURCES) === "" ? "" : "+"}`;
 }
 
-/** Changes with any change of what is measured: every load reads the sources anew. */
+/** Changes with any change of what is measured, committed or not: every load reads the sources anew. */
 function fingerprint(): string {
-  const parts = [git("rev-parse", "HEAD"), git("status", "--porcelain", "--", ...SOURCES), git("diff", "HEAD", "--", ...SOURCES)];
-  return createHash("sha256").update(parts.join("\n")).digest("hex");
+  const hash = createHash("sha256");
+  const folder = join(import.meta.dirname, "..", "src");
+  for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()) {
+    if (name.endsWith(".ts") && !name.endsWith(".test.ts")) hash.update(name).update(readFileSync(join(folder, name)));
+  }
+  return hash.digest("hex");
 }
 
 function git(...args: string[]): string {
-  return execFileSync("git", args, { cwd: join(import.meta.dirname, ".."), encoding: "utf8", maxBuffer: 2 ** 28 }).trim();
+  return execFileSync("git", args, { cwd: join(import.meta.dirname, ".."), encoding: "utf8" }).trim();
 }
 
 function say(line: string): void {
@@ -246,7 +250,7 @@ async function main(): Promise<void> {
     machine: machine(),
     date: new Date().toISOString().slice(0, 10),
     commit: commit(),
-    command: "npm run bench:peers -- --install",
+    command: ["npm run bench:peers --", ...process.argv.slice(2)].join(" "),
     versions: { "bitnet-wasm": version, node: process.versions.node, ...peer.versions },
     model: `${values.shape} synthetic, seed ${SEED}`,
     prefillTokens: nPrefill!,

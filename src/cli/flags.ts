@@ -32,6 +32,9 @@ export const LOAD_FLAGS = {
   backend: choice({ long: "backend", description: "What computes; default auto" }, ["auto", "wasm", "reference"]),
   simd: choice({ long: "simd", description: "SIMD of the kernels; default auto: the fastest that computes right" }, [
     "auto",
+    "relaxed",
+    "relaxed-i16",
+    "relaxed-swizzle",
     "plain",
   ]),
   head: choice({ long: "head", description: "Large output matrices; auto: Q8_0 above 64 MiB" }, ["auto", "f16", "q8_0"]),

@@ -1,6 +1,10 @@
 /** How a model is loaded, with the checks that need no file. */
+import type { Variant } from "../backends/wasm/variant.ts";
 import { ConfigError, UnsupportedError } from "../errors.ts";
 import { I2S_LAYOUTS, type I2sLayout } from "../quant/i2_s.ts";
+
+/** The SIMD variants that can be asked for; all give the same bits. */
+const SIMD_VARIANTS = ["relaxed", "relaxed-i16", "relaxed-swizzle", "plain"] as const satisfies readonly Variant[];
 
 /** How a model is loaded; all optional. */
 export interface EngineOptions {
@@ -11,7 +15,7 @@ export interface EngineOptions {
   readonly backend?: "auto" | "wasm" | "reference" | undefined;
   readonly threads?: "auto" | number | undefined;
   /** SIMD of the WASM kernels. Default: the fastest that computes right. */
-  readonly simd?: "auto" | "plain" | undefined;
+  readonly simd?: "auto" | Variant | undefined;
   /** Large float output matrices: `auto` serves a Q8_0 copy above 64 MiB, `f16` keeps the file's. */
   readonly head?: "auto" | "f16" | "q8_0" | undefined;
   /** Layout of I2_S tensors. Default x86, which the official files have. */
@@ -43,7 +47,7 @@ export function checkOptions(options: EngineOptions): void {
     options.threads,
     "auto or a whole number of at least 1",
   );
-  check(oneOf(options.simd, ["auto", "plain"]), "simd", options.simd, "auto or plain");
+  check(oneOf(options.simd, ["auto", ...SIMD_VARIANTS]), "simd", options.simd, `auto, ${SIMD_VARIANTS.join(", ")}`);
   check(oneOf(options.head, ["auto", "f16", "q8_0"]), "head", options.head, "auto, f16 or q8_0");
   check(oneOf(options.i2sLayout, I2S_LAYOUTS), "i2sLayout", options.i2sLayout, I2S_LAYOUTS.join(", "));
   if (oneOf(options.backend, ["auto", "wasm", "reference"])) return;

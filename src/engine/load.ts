@@ -111,7 +111,7 @@ async function openBackend(options: EngineOptions): Promise<Backend> {
   if (options.backend === "reference") return (await import("../backends/reference/backend.ts")).referenceBackend;
   const head: HeadChoice = options.head === "f16" ? "file" : (options.head ?? "auto");
   const { wasmBackend } = await import("../backends/wasm/backend.ts");
-  return wasmBackend({ variant: options.simd === "plain" ? "plain" : undefined, head });
+  return wasmBackend({ variant: options.simd === "auto" ? undefined : options.simd, head });
 }
 
 function chooseCtx(definition: ModelDefinition, options: EngineOptions): number {

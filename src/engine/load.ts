@@ -4,8 +4,9 @@
  */
 import { type Backend, type LoadedProgram, type LoadOptions, PAGE_TOKENS, type ThreadOptions } from "../backends/backend.ts";
 import type { ByteSource } from "../bytes/byte-source.ts";
+import { packedCount } from "../bytes/packed-strings.ts";
 import { effectiveChatTemplate } from "../chat/bitnet-template.ts";
-import { BackendError, errorToJson } from "../errors.ts";
+import { BackendError, errorToJson, GgufError } from "../errors.ts";
 import type { GgufFile } from "../gguf/metadata.ts";
 import { readGguf } from "../gguf/reader.ts";
 import type { HeadChoice } from "../graph/serve-head.ts";
@@ -47,6 +48,7 @@ export async function loadEngine(
   const file = await readGguf(source, signal === undefined ? {} : { signal });
   const definition = defineModel(file);
   const { spec, warnings: tokenizerWarnings } = tokenizerSpec(file.metadata, architectureOf(file), pick(options.pre));
+  assertVocabulary(file, definition, packedCount(spec.tokens));
   const backend = await openBackend(options);
   const reader = new FileWeightReader(source, file, options.i2sLayout ?? "x86");
   const threads = { ...platform, wanted: options.threads ?? "auto" };
@@ -96,6 +98,15 @@ export async function inspectSource(source: ByteSource, options: EngineOptions, 
     model: model.value,
     modelError: model.error,
   };
+}
+
+/** Fewer tokens than rows are padding; more would name rows that are not there. */
+function assertVocabulary(file: GgufFile, definition: ModelDefinition, nTokens: number): void {
+  const { nVocab } = definition.config;
+  if (nTokens <= nVocab) return;
+  const byteOffset = file.metadata.entry("tokenizer.ggml.tokens")?.byteOffset ?? 0;
+  const message = `model: the vocabulary at byte ${byteOffset} has ${nTokens} tokens; token_embd.weight has ${nVocab} rows`;
+  throw new GgufError("vocab-mismatch", message, byteOffset, { data: { nTokens, nVocab } });
 }
 
 function attempt<T>(work: () => T) {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { packStrings } from "../../src/bytes/packed-strings.ts";
 import { loadModel, type Model, TemplateError, UnsupportedError } from "../../src/index.ts";
 import { withMetadata } from "../support/with-metadata.ts";
 
@@ -76,6 +77,20 @@ describe("chat", () => {
     const [one, two] = await Promise.all([chat.send("One").result, chat.send("Two").result]);
     expect(chat.messages.map((message) => message.content)).toEqual(["One", one.text, "Two", two.text]);
     await chat.dispose();
+  });
+});
+
+test("a vocabulary with more tokens than the embedding has rows is refused", async () => {
+  const tokens = packStrings(Array.from({ length: 2049 }, (_, i) => `t${i}`));
+  const bytes = await withMetadata(
+    bundled,
+    [{ key: "tokenizer.ggml.tokens", type: "array", elementType: "string", value: tokens }],
+    ["tokenizer.ggml.token_type"],
+  );
+  await expect(loadModel(bytes)).rejects.toMatchObject({
+    name: "GgufError",
+    code: "vocab-mismatch",
+    data: { nTokens: 2049, nVocab: 2048 },
   });
 });
 
